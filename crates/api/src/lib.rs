@@ -1,0 +1,1 @@
+//! The custom resources of poolkeeper.dev/v1alpha1.

@@ -1,0 +1,1 @@
+//! A thin client of Azure DevOps for pools, agents and job requests.

@@ -1,0 +1,1 @@
+//! The local stage of tests and demo: control plane, simulator, chart, operator.

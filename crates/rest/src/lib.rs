@@ -1,0 +1,1 @@
+//! What the REST clients share: bounded bodies, Retry-After, error classes.

@@ -1,0 +1,2 @@
+//! The poolkeeper operator.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Generates what is generated.

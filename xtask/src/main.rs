@@ -1,0 +1,2 @@
+//! Generates what is generated.
+fn main() {}
