@@ -1,1 +1,51 @@
-//! The scaling decision: a pure function from what was seen to what shall be done.
+//! The scaling decision of poolkeeper: [`decide`] is a pure function from what was seen to what shall be done.
+//!
+//! Contract:
+//! * No IO, no clock, no randomness: time is an argument, [`Plan::next_wakeup`] is an output. The manifest of this
+//!   crate reaches neither kube, tokio nor an HTTP client, and `clippy.toml` denies every clock.
+//! * The same input gives the same plan, whatever the order of the input lists; ties break by a total order.
+//! * Unknown is not zero: a source that is [`Seen::Missing`] only ever takes actions away.
+//! * Dropping [`Memory`] costs time, never a job or a VM.
+
+mod cadence;
+mod decide;
+mod demand;
+mod gate;
+mod health;
+mod index;
+mod instance;
+mod inventory;
+mod join;
+mod memory;
+mod operations;
+mod pace;
+mod placement;
+mod plan;
+mod pool;
+mod reason;
+pub mod schedule;
+mod select;
+mod snapshot;
+mod staircase;
+mod target;
+mod words;
+
+pub use decide::decide;
+pub use demand::{Demand, Demands, UnroutableJob};
+pub use health::{Condition, Truth};
+pub use instance::{Counts, Instance, State};
+pub use memory::{Backoff, Memory, Operation, OperationKind, Sighting, Step};
+pub use plan::{
+    Action, BindingPlan, Cause, Decision, Failure, Hold, HoldReason, JobCounts, LimitedBy, Member, Outcome,
+    Plan, Removal,
+};
+pub use pool::{
+    Basis, Binding, BindingName, DeletionPolicy, Image, Lifecycle, Mode, Pool, Recycle, Sampling, ScaleOut,
+    Standby,
+};
+pub use reason::{BindingReason, PoolReason, ScheduleReason};
+pub use snapshot::{
+    Agent, AgentId, Blocked, InstanceId, JobRequest, OperationProgress, Power, Provisioning, RequestId,
+    ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
+};
+pub use staircase::{Stair, Staircase};

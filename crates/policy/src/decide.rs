@@ -1,0 +1,356 @@
+//! From what was seen to what shall be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    cadence,
+    demand::{self, Demands},
+    gate::{self, Gate, Judged},
+    health::{self, Findings},
+    instance::after,
+    inventory::Inventory,
+    memory::Memory,
+    operations,
+    pace::{self, Pace},
+    placement::{self, Growth, Placement},
+    plan::{Action, BindingPlan, Decision, Hold, HoldReason, JobCounts, LimitedBy, Plan},
+    pool::{Binding, BindingName, DeletionPolicy, Mode, Pool, ScaleOut},
+    schedule::{Change, Level, Source},
+    select::{self, Selection, Surplus},
+    snapshot::{SetView, Snapshot},
+    target::{self, Target, total},
+    words,
+};
+
+/// Decides what shall be done for one pool.
+///
+/// Pure: the same pool, snapshot, memory and time give the same plan, in whatever order the lists are. Nothing fails:
+/// what cannot be known or done is a [`Hold`] of the plan.
+pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> Plan {
+    // What is there, and what has become of what was begun.
+    let before = &memory.sightings;
+    let mut memory = memory.carried(seen, now);
+    operations::end(&mut memory, pool, seen, now);
+    let inventory = Inventory::new(pool, seen, before, &memory, now);
+    memory.take_up(seen, &inventory.instances, &inventory.differing(), usable(pool, seen), now);
+    operations::finish_removals(&mut memory, &inventory, seen);
+    let ordered = operations::ordered(&memory, &inventory);
+
+    // How many are wanted.
+    let (standby, next_change) = standby(pool, now);
+    let Demands { queued, unroutable } = demand::route(pool, seen, &inventory.instances);
+    let sees_all = gate::just_read(seen, now) && usable_list(pool, seen);
+    let pace = pace::pace(pool, &mut memory, &inventory, &ordered, sees_all, now);
+    let Sizing { shares, target } = size(pool, &standby, &queued, &inventory, &ordered, pace, now);
+
+    // What would have to be done: growth, and what leaves.
+    let placement = placement::place(pool, &target.missing, seen, &memory, &inventory, &ordered, now);
+    let growths = placement.growths.iter().map(|growth| grow(growth, &inventory, &ordered, now)).collect();
+    let lasting = lasting_excess(pool, &mut memory, &target, inventory.known, pace, now);
+    let surplus = Surplus { lasting, by_image: &target.surplus };
+    let Leaving { removals, settling, settled_at } = leaving(pool, &inventory, &surplus, &memory, now);
+
+    // What may be done now.
+    let gate = Gate {
+        pool,
+        seen,
+        memory: &memory,
+        inventory: &inventory,
+        ordered: &ordered,
+        growing: pace.growing || !inventory.known,
+        now,
+    };
+    let Judged { actions, mut holds, mut look, turn_at } = gate.judge_all(growths, removals);
+    let (actions, observed) = match pool.mode {
+        Mode::Observe => (Vec::new(), actions),
+        Mode::Active | Mode::Paused => (actions, Vec::new()),
+    };
+    for action in &actions {
+        operations::intend(&mut memory, pool, action, now);
+    }
+    if holds.is_empty() {
+        holds.extend(blind(pool, seen));
+    }
+
+    // When to look again.
+    look.extend(settling);
+    if pool.deletion == Some(DeletionPolicy::Drain) && nothing_left(pool, &memory, &inventory) {
+        // The finalizer waits for a list that shows it.
+        look.extend(pool.bindings.iter().map(|binding| binding.name.clone()));
+    }
+    let moving = cadence::moving(&memory, &inventory.instances, &actions, look);
+    let quiet = moving.is_empty() && total(queued.iter().copied()) == 0;
+    let quiet_since = if quiet { memory.quiet_since.unwrap_or(now) } else { now };
+    memory.quiet_since = Some(quiet_since);
+    let read_jobs_at = cadence::jobs(pool, seen, quiet_since, pace.sample_at, now);
+    let bindings = binding_plans(pool, seen, &memory, &inventory, &shares, &moving, now);
+    let backoffs = memory.backoffs.values().chain(memory.removal_backoffs.values());
+    let times = [
+        Some(read_jobs_at),
+        settled_at,
+        turn_at,
+        next_change.as_ref().map(|change| change.at),
+        memory.staircase.matures(pool.idle_delay, now),
+        inventory.instances.iter().filter_map(|instance| instance.deadline).filter(|at| *at > now).min(),
+        backoffs.map(|backoff| backoff.until).filter(|at| *at > now).min(),
+        bindings.values().flat_map(|binding| [binding.read_set_at, binding.list_at]).min(),
+    ];
+    let next_wakeup = cadence::wakeup(times.into_iter().flatten(), now);
+
+    // What is said about it.
+    let limited_by = limited_by(pool, seen, &target, &holds, &placement);
+    let message = words::decision(pool, &target, standby.agents, limited_by == LimitedBy::Hold);
+    let findings = Findings {
+        pool,
+        seen,
+        memory: &memory,
+        target: &target,
+        counts: &inventory.counts,
+        standby: &standby,
+        holds: &holds,
+        homeless: placement.homeless,
+        limited_by,
+        unroutable: &unroutable,
+        now,
+    };
+    let conditions = health::conditions(&findings);
+    memory.standby_was_met = memory.standby_was_met || health::standby_met(&findings);
+    let jobs = JobCounts {
+        queued: total(queued),
+        running: inventory.counts.busy,
+        unroutable: u32::try_from(unroutable.len()).unwrap_or(u32::MAX),
+    };
+    let drained = drained(pool, seen, &memory, &inventory, now);
+    Plan {
+        actions,
+        observed,
+        holds,
+        decision: Decision { desired: target.desired, limited_by, message },
+        standby,
+        next_change,
+        counts: inventory.counts,
+        instances: inventory.instances,
+        jobs,
+        unroutable,
+        bindings,
+        conditions,
+        memory,
+        read_jobs_at,
+        next_wakeup,
+        drained,
+    }
+}
+
+/// How many agents are wanted, of which image.
+struct Sizing {
+    /// Each image's share of the standby.
+    shares: Vec<u32>,
+    target: Target,
+}
+
+/// A pool that is being deleted wants nobody; where not everything has been seen, nobody is missing.
+fn size(
+    pool: &Pool,
+    standby: &Level,
+    queued: &[u32],
+    inventory: &Inventory,
+    ordered: &BTreeMap<BindingName, u32>,
+    pace: Pace,
+    now: Timestamp,
+) -> Sizing {
+    let deleted = pool.deletion.is_some();
+    let shares = target::shares(pool, if deleted { 0 } else { standby.agents });
+    let queued = if deleted { vec![0; queued.len()] } else { queued.to_vec() };
+    let needs = target::needs(pool, &inventory.instances, &queued, &shares, ordered, now);
+    let taken = inventory.counts.total().saturating_add(total(ordered.values().copied()));
+    let mut target = target::target(pool, needs, taken, pace);
+    if deleted || !inventory.known {
+        target.missing.fill(0);
+    }
+    Sizing { shares, target }
+}
+
+/// Who leaves, and at which step each one is.
+struct Leaving {
+    removals: Vec<Action>,
+    /// Scale sets with a disabled agent that settles.
+    settling: Vec<BindingName>,
+    settled_at: Option<Timestamp>,
+}
+
+/// First those that are kept from another job, then those that are free, as one removal per scale set and kind.
+fn leaving(
+    pool: &Pool,
+    inventory: &Inventory,
+    surplus: &Surplus<'_>,
+    memory: &Memory,
+    now: Timestamp,
+) -> Leaving {
+    let Selection { disable, remove, settling, next } = match pool.deletion {
+        Some(DeletionPolicy::Orphan) => Selection::default(),
+        Some(DeletionPolicy::Drain) | None => {
+            select::select(pool, &inventory.instances, surplus, memory, now)
+        }
+    };
+    let mut removals = disable;
+    removals.extend(remove.into_iter().map(|((binding, removal), members)| {
+        let operation = operations::id(removal.verb(), binding, now);
+        Action::Remove { operation, binding: binding.clone(), removal, members }
+    }));
+    Leaving { removals, settling: settling.into_iter().cloned().collect(), settled_at: next }
+}
+
+/// The larger of constant and schedule, and when it changes.
+fn standby(pool: &Pool, now: Timestamp) -> (Level, Option<Change>) {
+    let constant = Level {
+        agents: pool.standby.agents,
+        source: if pool.standby.agents > 0 { Source::Constant } else { Source::Off },
+        name: None,
+        until: None,
+    };
+    let Some(schedule) = &pool.standby.schedule else { return (constant, None) };
+    let scheduled = schedule.level(now);
+    let mut change = schedule.next_change(now);
+    if let Some(change) = change.as_mut().filter(|change| change.agents < constant.agents) {
+        change.agents = constant.agents;
+        change.source = constant.source;
+        change.name = None;
+    }
+    (if scheduled.agents > constant.agents { scheduled } else { constant }, change)
+}
+
+/// Some scale set that can be written to has been listed.
+fn usable_list(pool: &Pool, seen: &Snapshot) -> bool {
+    let listed = |set: &SetView| set.blocked.is_none() && set.instances.latest().is_some();
+    pool.bindings.iter().any(|binding| seen.sets.get(&binding.name).is_some_and(listed))
+}
+
+/// Some binding of the pool can be written to.
+fn usable(pool: &Pool, seen: &Snapshot) -> bool {
+    let free = |binding: &BindingName| seen.sets.get(binding).is_some_and(|set| set.blocked.is_none());
+    pool.bindings.iter().any(|binding| free(&binding.name))
+}
+
+/// The growth of one scale set: its target is the members observed and ordered plus the missing ones.
+fn grow(
+    growth: &Growth,
+    inventory: &Inventory,
+    ordered: &BTreeMap<BindingName, u32>,
+    now: Timestamp,
+) -> Action {
+    let Growth { binding, by } = growth;
+    let members = inventory.members(binding).saturating_add(ordered.get(binding).copied().unwrap_or(0));
+    // A capacity is never lowered: Azure would choose whom to delete.
+    let capacity = inventory.set(binding).capacity.unwrap_or(members);
+    Action::Grow {
+        operation: operations::id("create", binding, now),
+        binding: binding.clone(),
+        by: *by,
+        target: members.saturating_add(*by).max(capacity),
+        capacity,
+    }
+}
+
+/// How many idle agents have been in excess for the whole idle delay.
+fn lasting_excess(
+    pool: &Pool,
+    memory: &mut Memory,
+    target: &Target,
+    known: bool,
+    pace: Pace,
+    now: Timestamp,
+) -> u32 {
+    if !known {
+        return 0;
+    }
+    let excess = total(target.surplus.iter().copied());
+    memory.staircase.observe(excess, now);
+    let lasting = memory.staircase.lasting(pool.idle_delay, now);
+    match pool.scale_out {
+        ScaleOut::Exact { .. } => lasting,
+        // Azure's words: once idle agents have exceeded the standby for the delay, it scales in to the standby.
+        ScaleOut::ElasticPool { .. } if pace.decides && lasting > 0 => excess,
+        ScaleOut::ElasticPool { .. } => 0,
+    }
+}
+
+/// Jobs, agents or a whole list are unknown: that is a hold even where nothing can be wanted.
+fn blind(pool: &Pool, seen: &Snapshot) -> Option<Hold> {
+    let set = || {
+        pool.bindings.iter().find_map(|binding| {
+            let set = seen.sets.get(&binding.name).filter(|set| set.blocked.is_none())?;
+            let why = set.instances.why().or(set.scale_set.why())?;
+            Some(format!("scale set of {}: {}", binding.name, why.message))
+        })
+    };
+    let message = gate::unreadable(seen).or_else(set)?;
+    Some(Hold { wanted: None, reason: HoldReason::SourceMissing, message })
+}
+
+fn limited_by(
+    pool: &Pool,
+    seen: &Snapshot,
+    target: &Target,
+    holds: &[Hold],
+    placement: &Placement,
+) -> LimitedBy {
+    let held_growth = holds.iter().any(|hold| matches!(hold.wanted, Some(Action::Grow { .. }) | None));
+    if pool.mode != Mode::Active && pool.deletion.is_none() {
+        LimitedBy::Mode
+    } else if held_growth || gate::unreadable(seen).is_some() {
+        LimitedBy::Hold
+    } else if placement.homeless > 0 {
+        placement.limited_by
+    } else {
+        target.limited_by
+    }
+}
+
+fn binding_plans(
+    pool: &Pool,
+    seen: &Snapshot,
+    memory: &Memory,
+    inventory: &Inventory,
+    shares: &[u32],
+    moving: &BTreeSet<BindingName>,
+    now: Timestamp,
+) -> BTreeMap<BindingName, BindingPlan> {
+    let plan = |binding: &Binding| {
+        let name = &binding.name;
+        let view = seen.sets.get(name)?;
+        let (read_set_at, list_at) = cadence::set(name, view, memory, moving.contains(name), now);
+        let counts = inventory.set(name).counts;
+        let standby = shares.get(binding.image).copied().unwrap_or(0);
+        Some((name.clone(), BindingPlan { counts, standby, read_set_at, list_at }))
+    };
+    pool.bindings.iter().filter_map(plan).collect()
+}
+
+/// The pool is being deleted, and nothing is left that it has to remove.
+fn drained(pool: &Pool, seen: &Snapshot, memory: &Memory, inventory: &Inventory, now: Timestamp) -> bool {
+    let seen_empty = |binding: &Binding| {
+        let differs = memory.differs_since.get(&binding.name);
+        let settled = differs.is_none_or(|since| now >= after(*since, gate::DIFFERENCE_PATIENCE));
+        let never_ours = |set: &SetView| {
+            set.blocked.as_ref().is_some_and(|blocked| blocked.pending) && set.instances.latest().is_none()
+        };
+        let set = seen.sets.get(&binding.name);
+        settled && set.is_some_and(|set| never_ours(set) || gate::just_listed(set, now))
+    };
+    match pool.deletion {
+        None => false,
+        Some(DeletionPolicy::Orphan) => true,
+        // A pool that only observes has made nothing, and removes nothing.
+        Some(DeletionPolicy::Drain) if pool.mode == Mode::Observe => true,
+        Some(DeletionPolicy::Drain) => {
+            nothing_left(pool, memory, inventory) && pool.bindings.iter().all(seen_empty)
+        }
+    }
+}
+
+fn nothing_left(pool: &Pool, memory: &Memory, inventory: &Inventory) -> bool {
+    let empty = |binding: &Binding| inventory.set(&binding.name).counts.total() == 0;
+    memory.operations.is_empty() && pool.bindings.iter().all(empty)
+}

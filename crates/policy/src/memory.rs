@@ -1,0 +1,252 @@
+//! What one pass hands to the next.
+//!
+//! `operations`, `staircase` and `step` are kept in the pool's status; the rest is a cache of first sightings that a
+//! restarted operator fills again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    instance::{Instance, State, after},
+    plan::LimitedBy,
+    pool::BindingName,
+    snapshot::{AgentId, Snapshot, VmId},
+    staircase::Staircase,
+};
+
+/// Jobs, agents and scale sets are read at least once a minute; one missed read is no gap.
+pub(crate) const ONE_MISSED_READ: SignedDuration = SignedDuration::from_secs(150);
+/// A failure is forgotten when its binding has been free for this long; until then the next wait is longer.
+const BACKOFF_MEMORY: SignedDuration = SignedDuration::from_mins(5);
+
+/// What one pass hands to the next; losing it costs time only.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Intents and operations on their way.
+    pub operations: Vec<Operation>,
+    /// Since when how many idle agents have been in excess.
+    pub staircase: Staircase,
+    /// The last step of strategy `ElasticPool`.
+    pub step: Option<Step>,
+    /// Standby was met once in this generation of the specification.
+    pub standby_was_met: bool,
+    /// Since when each VM is in its state.
+    pub sightings: BTreeMap<VmId, Sighting>,
+    /// Since when each agent is seen disabled.
+    pub disabled: BTreeMap<AgentId, Timestamp>,
+    /// When `ElasticPool` last sampled.
+    pub sampled_at: Option<Timestamp>,
+    /// Since when nothing has moved.
+    pub quiet_since: Option<Timestamp>,
+    /// Since when jobs and agents have been read without a gap of more than one missed read.
+    pub readable_since: Option<Timestamp>,
+    /// Since when jobs or agents have been missing, if they are missing now.
+    pub unread_since: Option<Timestamp>,
+    /// Since when a set's capacity differs from its members.
+    pub differs_since: BTreeMap<BindingName, Timestamp>,
+    /// Bindings on which nothing is created for a while.
+    pub backoffs: BTreeMap<BindingName, Backoff>,
+    /// Bindings on which nothing is disabled, deleted or reimaged for a while.
+    pub removal_backoffs: BTreeMap<BindingName, Backoff>,
+    /// Since when no binding of the pool could be used.
+    pub unbound_since: Option<Timestamp>,
+}
+
+/// State of a VM and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// As the last pass classified it.
+    pub state: State,
+    /// When it entered that state.
+    pub since: Timestamp,
+    /// Its agent has been seen online since the VM was created or reimaged.
+    pub was_online: bool,
+}
+
+/// An intent that was written before the deed, and the operation that it became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Unique within the pool.
+    pub id: String,
+    /// The scale set.
+    pub binding: BindingName,
+    /// What it does.
+    pub kind: OperationKind,
+    /// When it was decided.
+    pub started_at: Timestamp,
+    /// What is not done by then is lost.
+    pub deadline: Timestamp,
+    /// Where Azure reports on it, empty if Azure did not say; absent until Azure has accepted it, and again once a
+    /// removal has failed.
+    pub url: Option<String>,
+}
+
+impl Operation {
+    /// It grows, or still removes somebody.
+    pub(crate) fn is_about_something(&self) -> bool {
+        matches!(self.kind, OperationKind::Create { .. }) || !self.kind.vms().is_empty()
+    }
+}
+
+/// What an operation does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// Raises the scale set to `target` members.
+    Create {
+        /// How many were missing.
+        count: u32,
+        /// Members observed plus the missing ones.
+        target: u32,
+    },
+    /// Deletes VMs.
+    Delete(Vec<VmId>),
+    /// Reimages VMs.
+    Reimage(Vec<VmId>),
+}
+
+impl OperationKind {
+    /// The VMs that are removed.
+    #[must_use]
+    pub fn vms(&self) -> &[VmId] {
+        match self {
+            Self::Create { .. } => &[],
+            Self::Delete(vms) | Self::Reimage(vms) => vms,
+        }
+    }
+
+    /// Whether the operation is about this VM.
+    #[must_use]
+    pub fn covers(&self, vm: &VmId) -> bool {
+        self.vms().contains(vm)
+    }
+
+    /// Leaves out the VMs for which `keep` is false.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&VmId) -> bool) {
+        match self {
+            Self::Create { .. } => {}
+            Self::Delete(vms) | Self::Reimage(vms) => vms.retain(keep),
+        }
+    }
+}
+
+/// The last step of strategy `ElasticPool`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When it was decided.
+    pub started_at: Timestamp,
+    /// The scale set that grew.
+    pub binding: BindingName,
+    /// Its members when the step is complete.
+    pub target: u32,
+}
+
+/// A binding that is left alone after a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Nothing is done before then.
+    pub until: Timestamp,
+    /// Failures in a row.
+    pub failures: u32,
+    /// What Azure said.
+    pub message: String,
+    /// Which limit it is.
+    pub limit: LimitedBy,
+}
+
+impl Memory {
+    /// The memory to be filled by a pass: everything but the sightings, which the pass makes anew.
+    pub(crate) fn carried(&self, seen: &Snapshot, now: Timestamp) -> Self {
+        // Destructured, so that a new field is carried or left out on purpose.
+        let Self {
+            operations,
+            staircase,
+            step,
+            standby_was_met,
+            sightings: _,
+            disabled,
+            sampled_at,
+            quiet_since,
+            readable_since,
+            unread_since,
+            differs_since,
+            backoffs,
+            removal_backoffs,
+            unbound_since,
+        } = self;
+        let mut carried = Self {
+            operations: operations.clone(),
+            staircase: staircase.clone(),
+            step: step.clone(),
+            standby_was_met: *standby_was_met,
+            sightings: BTreeMap::new(),
+            disabled: disabled.clone(),
+            sampled_at: *sampled_at,
+            quiet_since: *quiet_since,
+            readable_since: *readable_since,
+            unread_since: *unread_since,
+            differs_since: differs_since.clone(),
+            backoffs: backoffs.clone(),
+            removal_backoffs: removal_backoffs.clone(),
+            unbound_since: *unbound_since,
+        };
+        carried.note_sight(seen, now);
+        carried
+    }
+
+    /// What happened while nobody could look is unknown: after a longer gap every wait begins again.
+    fn note_sight(&mut self, seen: &Snapshot, now: Timestamp) {
+        let unread = seen.jobs.why().is_some() || seen.agents.why().is_some();
+        let gap = self.unread_since.is_some_and(|since| now >= after(since, ONE_MISSED_READ));
+        if gap {
+            self.readable_since = None;
+        }
+        if unread {
+            self.unread_since.get_or_insert(now);
+            return;
+        }
+        if gap {
+            self.staircase = Staircase::default();
+        }
+        self.unread_since = None;
+        self.readable_since.get_or_insert(now);
+    }
+
+    /// Takes up what this pass has seen for the first time, and forgets what is gone.
+    pub(crate) fn take_up(
+        &mut self,
+        seen: &Snapshot,
+        instances: &[Instance],
+        differing: &BTreeSet<&BindingName>,
+        usable_binding: bool,
+        now: Timestamp,
+    ) {
+        self.sightings = instances
+            .iter()
+            .map(|instance| {
+                let sighting = Sighting {
+                    state: instance.state,
+                    since: instance.since,
+                    was_online: instance.was_online,
+                };
+                (instance.vm_id.clone(), sighting)
+            })
+            .collect();
+        if let Some(agents) = seen.agents.latest() {
+            let before = std::mem::take(&mut self.disabled);
+            let disabled = agents.iter().filter(|agent| !agent.enabled);
+            self.disabled =
+                disabled.map(|agent| (agent.id, before.get(&agent.id).copied().unwrap_or(now))).collect();
+        }
+        for backoffs in [&mut self.backoffs, &mut self.removal_backoffs] {
+            backoffs.retain(|_, backoff| after(backoff.until, BACKOFF_MEMORY) > now);
+        }
+        self.differs_since.retain(|binding, _| differing.contains(binding));
+        for binding in differing {
+            if !self.differs_since.contains_key(*binding) {
+                self.differs_since.insert((*binding).clone(), now);
+            }
+        }
+        self.unbound_since = if usable_binding { None } else { Some(self.unbound_since.unwrap_or(now)) };
+    }
+}

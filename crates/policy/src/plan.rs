@@ -1,0 +1,338 @@
+//! What shall be done, what is not done and why, and when to look again.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    demand::UnroutableJob,
+    health::Condition,
+    instance::{Counts, Instance},
+    memory::Memory,
+    pool::BindingName,
+    schedule::{Change, Level},
+    snapshot::{AgentId, InstanceId, VmId},
+};
+
+/// The outcome of one decision.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Plan {
+    /// To be carried out, in this order.
+    pub actions: Vec<Action>,
+    /// Mode `Observe`: what would have been carried out.
+    pub observed: Vec<Action>,
+    /// What is wanted and not done, and why.
+    pub holds: Vec<Hold>,
+    /// The sizing in figures and words.
+    pub decision: Decision,
+    /// The standby wanted now, and its source.
+    pub standby: Level,
+    /// When the wanted standby changes next.
+    pub next_change: Option<Change>,
+    /// Instances by state.
+    pub counts: Counts,
+    /// Every instance of the pool, for explanations.
+    pub instances: Vec<Instance>,
+    /// Jobs by what becomes of them.
+    pub jobs: JobCounts,
+    /// Jobs that no image can run.
+    pub unroutable: Vec<UnroutableJob>,
+    /// Each binding's part, and when its scale set is read next.
+    pub bindings: BTreeMap<BindingName, BindingPlan>,
+    /// The pool's conditions.
+    pub conditions: Vec<Condition>,
+    /// For the next pass.
+    pub memory: Memory,
+    /// When jobs and agents are read next, if they have been read now; else so much earlier.
+    pub read_jobs_at: Timestamp,
+    /// The next pass is due then, unless something wakes the pool earlier; always after now.
+    pub next_wakeup: Timestamp,
+    /// The pool is being deleted and was *seen* empty.
+    pub drained: bool,
+}
+
+/// Jobs by what becomes of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// No agent has them, and some image can run them.
+    pub queued: u32,
+    /// An agent of the pool's VMs has them.
+    pub running: u32,
+    /// No image can run them.
+    pub unroutable: u32,
+}
+
+/// One binding's part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingPlan {
+    /// Its instances by state.
+    pub counts: Counts,
+    /// Its share of the standby.
+    pub standby: u32,
+    /// When the scale set is read next.
+    pub read_set_at: Timestamp,
+    /// When its instances are listed next.
+    pub list_at: Timestamp,
+}
+
+/// The sizing in figures and words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Agents wanted.
+    pub desired: u32,
+    /// What keeps the pool from more.
+    pub limited_by: LimitedBy,
+    /// The sum in words.
+    pub message: String,
+}
+
+/// What keeps a pool from growing further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LimitedBy {
+    /// Nothing does.
+    Nothing,
+    /// The pool's `maxAgents`.
+    MaxAgents,
+    /// Every usable binding is at its own maximum.
+    BindingMaximum,
+    /// The step of strategy `ElasticPool`.
+    Increment,
+    /// Azure's quota.
+    Quota,
+    /// Azure has no machine of this size there.
+    Allocation,
+    /// The subnet has no address left.
+    Subnet,
+    /// Azure or Azure DevOps asks for fewer calls.
+    Throttling,
+    /// A source is missing, or a write was refused.
+    Hold,
+    /// The mode: nothing is written.
+    Mode,
+}
+
+impl LimitedBy {
+    /// As it stands in status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "Nothing",
+            Self::MaxAgents => "MaxAgents",
+            Self::BindingMaximum => "BindingMaximum",
+            Self::Increment => "Increment",
+            Self::Quota => "Quota",
+            Self::Allocation => "Allocation",
+            Self::Subnet => "Subnet",
+            Self::Throttling => "Throttling",
+            Self::Hold => "Hold",
+            Self::Mode => "Mode",
+        }
+    }
+}
+
+/// A deed with its preconditions, which are checked again right before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Raise the capacity.
+    Grow {
+        /// Id of the operation in [`Memory`].
+        operation: String,
+        /// The scale set.
+        binding: BindingName,
+        /// How many are missing.
+        by: u32,
+        /// Members observed plus the missing ones, never below the capacity.
+        target: u32,
+        /// Precondition: the capacity is still this.
+        capacity: u32,
+    },
+    /// Keep an agent from taking another job; the first step of a removal. One that runs a job finishes it.
+    Disable {
+        /// The scale set.
+        binding: BindingName,
+        /// Whose agent.
+        member: Member,
+    },
+    /// Delete the agent records, which Azure DevOps refuses while a job runs, then delete or reimage the VMs.
+    Remove {
+        /// Id of the operation in [`Memory`].
+        operation: String,
+        /// The scale set.
+        binding: BindingName,
+        /// What becomes of the VMs.
+        removal: Removal,
+        /// Never empty. Precondition for each: no request assigned, same `vm_id`.
+        members: Vec<Member>,
+    },
+}
+
+impl Action {
+    /// The scale set that it writes to.
+    #[must_use]
+    pub fn binding(&self) -> &BindingName {
+        match self {
+            Self::Grow { binding, .. } | Self::Disable { binding, .. } | Self::Remove { binding, .. } => {
+                binding
+            }
+        }
+    }
+
+    /// Whether it can end the life of an agent or VM.
+    #[must_use]
+    pub fn is_destructive(&self) -> bool {
+        match self {
+            Self::Grow { .. } => false,
+            Self::Disable { .. } | Self::Remove { .. } => true,
+        }
+    }
+}
+
+/// What becomes of a VM whose agent record is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Removal {
+    /// It is deleted.
+    Delete,
+    /// It gets a fresh OS disk, and a new agent registers.
+    Reimage,
+}
+
+/// An instance that an action is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Must still be this VM's.
+    pub vm_id: VmId,
+    /// Inside the scale set.
+    pub instance_id: InstanceId,
+    /// To list agents again by, before a VM without one is deleted.
+    pub computer_name: String,
+    /// Its agent record, or the one that an earlier VM of this name has left.
+    pub agent: Option<AgentId>,
+    /// Why it goes.
+    pub cause: Cause,
+}
+
+/// Why an instance goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Idle agents above what is wanted, for the idle delay.
+    Excess,
+    /// A stateless agent that has run its job.
+    Used,
+    /// Its agent is disabled, by whomever.
+    Disabled,
+    /// Not online within the start timeout.
+    FailedToStart,
+    /// Azure could not create the VM.
+    CreationFailed,
+    /// Its agent went offline without a job.
+    WentOffline,
+    /// The VM was stopped or evicted.
+    Stopped,
+    /// Its binding is cordoned or being deleted.
+    BindingLeaves,
+    /// The pool is being deleted.
+    PoolDeleted,
+}
+
+impl Cause {
+    /// In words, after "because".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Excess => "idle beyond what is wanted",
+            Self::Used => "has run its job",
+            Self::Disabled => "disabled",
+            Self::FailedToStart => "failed to start",
+            Self::CreationFailed => "deleting unhealthy machine: its creation failed",
+            Self::WentOffline => "deleting unhealthy machine: its agent went offline",
+            Self::Stopped => "deleting unhealthy machine: it was stopped or evicted",
+            Self::BindingLeaves => "its binding is cordoned or deleted",
+            Self::PoolDeleted => "the pool is being deleted",
+        }
+    }
+}
+
+/// Something wanted that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// What would have been done; `None` where not even that can be known.
+    pub wanted: Option<Action>,
+    /// The reason of the condition.
+    pub reason: HoldReason,
+    /// For the person.
+    pub message: String,
+}
+
+/// Why something is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HoldReason {
+    /// A source could not be read.
+    SourceMissing,
+    /// Capacity and members differ: part of the answer is old.
+    SourcePartial,
+    /// The scale set is not ours to write to.
+    ClaimLost,
+    /// Another operation runs on the scale set.
+    Conflict,
+    /// A write was refused or failed; it is tried again later.
+    WriteRefused,
+    /// Mode `Paused`. Not a condition of its own.
+    Paused,
+}
+
+impl HoldReason {
+    /// As it stands in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SourceMissing => "SourceMissing",
+            Self::SourcePartial => "SourcePartial",
+            Self::ClaimLost => "ClaimLost",
+            Self::Conflict => "Conflict",
+            Self::WriteRefused => "WriteRefused",
+            Self::Paused => "Paused",
+        }
+    }
+}
+
+/// What became of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, nothing more to wait for.
+    Done,
+    /// Accepted; Azure reports at the URL.
+    InFlight {
+        /// Id of the operation in [`Memory`].
+        operation: String,
+        /// Where to poll.
+        url: Option<String>,
+        /// The members that it really covers; the others' preconditions did not hold.
+        covered: Vec<VmId>,
+    },
+    /// A precondition did not hold: looked at anew next time.
+    Refused {
+        /// Id of the operation in [`Memory`].
+        operation: Option<String>,
+    },
+    /// The call failed.
+    Failed {
+        /// Id of the operation in [`Memory`].
+        operation: Option<String>,
+        /// The scale set.
+        binding: BindingName,
+        /// What failed.
+        failure: Failure,
+    },
+}
+
+/// A failed call, as far as it concerns sizing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which limit it is.
+    pub limit: LimitedBy,
+    /// In words.
+    pub message: String,
+    /// How long the service asks to wait.
+    pub retry_after: Option<SignedDuration>,
+}

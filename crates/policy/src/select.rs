@@ -1,0 +1,159 @@
+//! Which instances leave, in which order, and the step each one is at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    instance::{Instance, State, after},
+    memory::Memory,
+    plan::{Action, Cause, Member, Removal},
+    pool::{Binding, BindingName, DeletionPolicy, Lifecycle, Pool, Recycle},
+    snapshot::VmId,
+};
+
+/// A job that was assigned just before the agent was disabled shows within one read of the agents; others wait about
+/// as long before they trust a disabled agent to stay free.
+const SETTLE: SignedDuration = SignedDuration::from_secs(30);
+
+/// The steps of removals that are due now, and when the next one will be.
+#[derive(Debug, Default)]
+pub(crate) struct Selection<'a> {
+    pub(crate) disable: Vec<Action>,
+    pub(crate) remove: BTreeMap<(&'a BindingName, Removal), Vec<Member>>,
+    /// Scale sets with a disabled agent that settles.
+    pub(crate) settling: BTreeSet<&'a BindingName>,
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// How many idle agents may go.
+pub(crate) struct Surplus<'a> {
+    /// Over the whole pool.
+    pub(crate) lasting: u32,
+    /// Now, per image.
+    pub(crate) by_image: &'a [u32],
+}
+
+/// Instances of scale sets that the pool does not list are left alone.
+pub(crate) fn select<'a>(
+    pool: &Pool,
+    instances: &'a [Instance],
+    surplus: &Surplus<'_>,
+    memory: &Memory,
+    now: Timestamp,
+) -> Selection<'a> {
+    let bindings: BTreeMap<&BindingName, &Binding> =
+        pool.bindings.iter().map(|binding| (&binding.name, binding)).collect();
+    let excess = longest_idle(&bindings, instances, surplus);
+    let mut selection = Selection::default();
+    for instance in instances {
+        let Some(binding) = bindings.get(&instance.binding) else { continue };
+        if let Some((cause, removal)) = cause(pool, binding, instance, excess.contains(&instance.vm_id)) {
+            step(&mut selection, instance, cause, removal, memory, now);
+        }
+    }
+    selection
+}
+
+/// Why an instance goes, and what becomes of its VM; `None`: it stays, or is on its way already.
+fn cause(pool: &Pool, binding: &Binding, instance: &Instance, excess: bool) -> Option<(Cause, Removal)> {
+    let leaves = match pool.deletion {
+        Some(DeletionPolicy::Drain) => Some(Cause::PoolDeleted),
+        Some(DeletionPolicy::Orphan) | None => binding.cordoned().then_some(Cause::BindingLeaves),
+    };
+    let delete = |cause| (cause, Removal::Delete);
+    // What a restarted operator had begun, or what has failed, is finished: the record is gone, the VM is not.
+    match instance.resumes.filter(|_| instance.state != State::Busy) {
+        Some(Removal::Delete) => return Some(delete(leaves.unwrap_or(Cause::Disabled))),
+        Some(Removal::Reimage) if leaves.is_none() && instance.state.is_coming() => {
+            return Some((Cause::Used, Removal::Reimage));
+        }
+        Some(Removal::Reimage) | None => {}
+    }
+    let recycled = match pool.lifecycle {
+        Lifecycle::Stateless(Recycle::Reimage) => Removal::Reimage,
+        Lifecycle::Stateless(Recycle::Replace) | Lifecycle::Stateful => Removal::Delete,
+    };
+    match instance.state {
+        // A job is finished; an agent that still takes jobs may be kept from the next one.
+        State::Busy => leaves.filter(|_| instance.enabled && !instance.ambiguous).map(delete),
+        // A VM that is being made cannot be deleted in peace; it goes when it is there.
+        State::Creating | State::Recycling | State::Deleting => None,
+        State::Starting => leaves.map(delete),
+        State::Idle => leaves.or(excess.then_some(Cause::Excess)).map(delete),
+        State::Used => Some(leaves.map_or((Cause::Used, recycled), delete)),
+        State::Draining => Some(delete(leaves.unwrap_or(Cause::Disabled))),
+        State::CreationFailed => Some(delete(Cause::CreationFailed)),
+        State::FailedToStart => Some(delete(Cause::FailedToStart)),
+        State::WentOffline => Some(delete(Cause::WentOffline)),
+        State::Stopped => Some(delete(Cause::Stopped)),
+    }
+}
+
+/// Disable, let it settle, then remove. An agent without a session takes no job, so there is nothing to settle.
+fn step<'a>(
+    selection: &mut Selection<'a>,
+    instance: &'a Instance,
+    cause: Cause,
+    removal: Removal,
+    memory: &Memory,
+    now: Timestamp,
+) {
+    if instance.enabled && (instance.online || instance.state == State::Busy) {
+        let member = member(instance, cause);
+        selection.disable.push(Action::Disable { binding: instance.binding.clone(), member });
+        return;
+    }
+    if instance.online {
+        let disabled_since = instance.agent.and_then(|agent| memory.disabled.get(&agent).copied());
+        let settled = after(disabled_since.unwrap_or(now), SETTLE);
+        if settled > now {
+            selection.settling.insert(&instance.binding);
+            selection.next = Some(selection.next.map_or(settled, |next| next.min(settled)));
+            return;
+        }
+    }
+    let members = selection.remove.entry((&instance.binding, removal)).or_default();
+    members.push(member(instance, cause));
+}
+
+fn member(instance: &Instance, cause: Cause) -> Member {
+    Member {
+        vm_id: instance.vm_id.clone(),
+        instance_id: instance.instance_id.clone(),
+        computer_name: instance.computer_name.clone(),
+        agent: instance.agent.or(instance.leftover),
+        cause,
+    }
+}
+
+/// The longest idle of the images that have too many, ties by VM id.
+fn longest_idle<'a>(
+    bindings: &BTreeMap<&BindingName, &Binding>,
+    instances: &'a [Instance],
+    surplus: &Surplus<'_>,
+) -> BTreeSet<&'a VmId> {
+    let mut left = surplus.by_image.to_vec();
+    let mut lasting = surplus.lasting;
+    let mut chosen = BTreeSet::new();
+    if lasting == 0 {
+        return chosen;
+    }
+    let mut idle: Vec<(usize, &Instance)> = instances
+        .iter()
+        .filter(|instance| instance.state == State::Idle && instance.enabled)
+        .filter_map(|instance| {
+            let binding = bindings.get(&instance.binding).filter(|binding| !binding.cordoned())?;
+            Some((binding.image, instance))
+        })
+        .collect();
+    idle.sort_unstable_by(|(_, a), (_, b)| (a.since, &a.vm_id).cmp(&(b.since, &b.vm_id)));
+    for (image, instance) in idle {
+        if let Some(room) = left.get_mut(image).filter(|room| **room > 0 && lasting > 0) {
+            *room -= 1;
+            lasting -= 1;
+            chosen.insert(&instance.vm_id);
+        }
+    }
+    chosen
+}

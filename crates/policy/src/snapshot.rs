@@ -1,0 +1,251 @@
+//! What was seen of the clouds in one pass.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{demand::Demand, plan::Failure, pool::BindingName, reason::PoolReason};
+
+/// A source: read, or missing with the reason. A failed read is never an empty list.
+#[derive(Clone, Debug)]
+pub enum Seen<T> {
+    /// Read whole.
+    Fresh {
+        /// What was read.
+        value: T,
+        /// When.
+        at: Timestamp,
+    },
+    /// Not read; `last` is what was seen before, for figures and for counting, never for removal.
+    Missing {
+        /// The reason, for conditions.
+        why: Why,
+        /// The last good answer and its time.
+        last: Option<(T, Timestamp)>,
+    },
+}
+
+impl<T> Seen<T> {
+    /// The newest value known, fresh or not.
+    pub fn latest(&self) -> Option<&T> {
+        match self {
+            Self::Fresh { value, .. } => Some(value),
+            Self::Missing { last, .. } => last.as_ref().map(|(value, _)| value),
+        }
+    }
+
+    /// The time of the value, if it was read and is not missing now.
+    pub fn fresh_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Fresh { at, .. } => Some(*at),
+            Self::Missing { .. } => None,
+        }
+    }
+
+    /// Why the source is missing.
+    pub fn why(&self) -> Option<&Why> {
+        match self {
+            Self::Fresh { .. } => None,
+            Self::Missing { why, .. } => Some(why),
+        }
+    }
+
+    /// Read, and at most `age` old.
+    pub fn within(&self, age: SignedDuration, now: Timestamp) -> bool {
+        self.fresh_at().is_some_and(|at| now.duration_since(at) <= age)
+    }
+}
+
+/// Why a source is missing: a reason of the closed list and a sentence with the mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// For the conditions `Stalled` and `OrganizationReachable`.
+    pub reason: PoolReason,
+    /// For the person.
+    pub message: String,
+}
+
+/// Everything that was read in one pass.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Unfinished job requests of the pool; `busy` and `queued` both come from this one answer.
+    pub jobs: Seen<Vec<JobRequest>>,
+    /// Agents of the pool, read after the jobs.
+    pub agents: Seen<Vec<Agent>>,
+    /// Each binding's scale set.
+    pub sets: BTreeMap<BindingName, SetView>,
+    /// How the operations in [`Memory`](crate::Memory) stand, by id; absent: not polled.
+    pub operations: BTreeMap<String, OperationProgress>,
+}
+
+/// One binding's scale set as seen.
+#[derive(Clone, Debug)]
+pub struct SetView {
+    /// Set by the binding's own controller while the set must not be written to.
+    pub blocked: Option<Blocked>,
+    /// The scale set itself.
+    pub scale_set: Seen<ScaleSet>,
+    /// Its instances.
+    pub instances: Seen<Vec<Vm>>,
+}
+
+/// Why a binding cannot be used now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// For the person.
+    pub message: String,
+    /// It is still on its way to its first agent, as opposed to stalled.
+    pub pending: bool,
+}
+
+/// A scale set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleSet {
+    /// `sku.capacity`.
+    pub capacity: u32,
+    /// The first part of each computer name.
+    pub computer_name_prefix: String,
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub String);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// Azure's id of a VM; unlike the instance id it is never reused.
+    VmId
+}
+text_id! {
+    /// Id of an instance inside its scale set; Azure may reuse it.
+    InstanceId
+}
+
+/// Id of an agent record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentId(pub i64);
+
+/// Id of a job request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub i64);
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An instance of a scale set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vm {
+    /// Never reused.
+    pub vm_id: VmId,
+    /// Inside the scale set.
+    pub instance_id: InstanceId,
+    /// The agent's default name.
+    pub computer_name: String,
+    /// State of the last operation on it.
+    pub provisioning: Provisioning,
+    /// Whether it runs.
+    pub power: Power,
+    /// When Azure created it.
+    pub created_at: Option<Timestamp>,
+    /// Azure's words about what failed.
+    pub failure: Option<String>,
+}
+
+/// State of the last operation on an instance, not its health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provisioning {
+    /// Being created.
+    Creating,
+    /// Being changed, such as reimaged.
+    Updating,
+    /// Being deleted.
+    Deleting,
+    /// The last operation succeeded.
+    Succeeded,
+    /// The last operation failed.
+    Failed,
+    /// Something that Azure may add.
+    Other,
+}
+
+/// Power state of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// Starting or running.
+    On,
+    /// Stopping, stopped, deallocating or deallocated.
+    Off,
+    /// Not said.
+    Unknown,
+}
+
+/// An agent record of the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Id in the pool.
+    pub id: AgentId,
+    /// By default the computer name of its VM.
+    pub name: String,
+    /// Takes new jobs.
+    pub enabled: bool,
+    /// Has a session.
+    pub online: bool,
+    /// Restarts itself for a new version; may look offline.
+    pub updating: bool,
+    /// When the record was made.
+    pub created_at: Option<Timestamp>,
+    /// When it last went online or offline.
+    pub status_changed_at: Option<Timestamp>,
+    /// The request that it has been assigned.
+    pub assigned: Option<RequestId>,
+    /// When its last request finished.
+    pub last_finished_at: Option<Timestamp>,
+    /// System and user capabilities, by lower-case name.
+    pub capabilities: BTreeMap<String, String>,
+}
+
+/// An unfinished job request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRequest {
+    /// Id in the pool.
+    pub id: RequestId,
+    /// When it was queued.
+    pub queued_at: Option<Timestamp>,
+    /// The agent that has it.
+    pub agent: Option<AgentId>,
+    /// What it asks of an agent.
+    pub demands: Vec<Demand>,
+    /// Pool maintenance: bound to its agent, never counted as demand.
+    pub maintenance: bool,
+    /// Name of its pipeline.
+    pub definition: Option<String>,
+}
+
+/// How a long-running operation stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperationProgress {
+    /// Still running.
+    InProgress,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed(Failure),
+}

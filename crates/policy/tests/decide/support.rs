@@ -1,0 +1,168 @@
+//! Small pools and short questions about plans.
+
+pub(crate) mod random;
+pub(crate) mod run;
+pub(crate) mod scene;
+pub(crate) mod world;
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use poolkeeper_policy::{
+    Action, Basis, Binding, BindingName, Cause, HoldReason, Image, Lifecycle, Memory, Mode, Plan, Pool,
+    Recycle, Removal, Sampling, ScaleOut, Standby, decide,
+};
+
+pub(crate) use scene::{Machine, Scene, machine, scene};
+
+/// A Monday morning.
+pub(crate) fn monday() -> Timestamp {
+    "2026-11-23T08:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+pub(crate) fn seconds(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
+pub(crate) fn name(binding: &str) -> BindingName {
+    BindingName(binding.to_owned())
+}
+
+pub(crate) fn binding(name: &str) -> Binding {
+    Binding { name: self::name(name), image: 0, priority: 0, max_agents: None, draining: false }
+}
+
+/// Up to 4 stateless agents on one scale set `d4`, none on standby.
+pub(crate) fn pool() -> Pool {
+    Pool {
+        name: "linux-build".to_owned(),
+        mode: Mode::Active,
+        deletion: None,
+        max_agents: 4,
+        images: vec![Image::default()],
+        bindings: vec![binding("d4")],
+        standby: Standby { agents: 0, basis: Basis::Idle, schedule: None },
+        ignore_demands: BTreeSet::new(),
+        scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
+        idle_delay: minutes(30),
+        lifecycle: Lifecycle::Stateless(Recycle::Reimage),
+        start_timeout: minutes(10),
+    }
+}
+
+pub(crate) fn standby(agents: u32) -> Pool {
+    let mut pool = pool();
+    pool.standby.agents = agents;
+    pool
+}
+
+pub(crate) fn elastic(standby: u32, increment_percent: u32) -> Pool {
+    let mut pool = self::standby(standby);
+    pool.scale_out =
+        ScaleOut::ElasticPool { increment_percent, step_timeout: minutes(20), sample_interval: minutes(5) };
+    pool
+}
+
+/// An operator's passes over scenes, with its memory and its clock.
+pub(crate) struct Passes {
+    pub(crate) pool: Pool,
+    pub(crate) memory: Memory,
+    pub(crate) now: Timestamp,
+}
+
+impl Passes {
+    pub(crate) fn of(pool: &Pool) -> Self {
+        Self { pool: pool.clone(), memory: Memory::default(), now: monday() }
+    }
+
+    pub(crate) fn look(&mut self, scene: &Scene) -> Plan {
+        let plan = decide(&self.pool, &scene.seen(self.now), &self.memory, self.now);
+        self.memory = plan.memory.clone();
+        plan
+    }
+
+    /// Looks at the same scene every 10 s for so long; the last plan.
+    pub(crate) fn watch(&mut self, scene: &Scene, duration: SignedDuration) -> Plan {
+        let until = self.now.checked_add(duration).unwrap();
+        loop {
+            let plan = self.look(scene);
+            if self.now >= until {
+                return plan;
+            }
+            self.wait(seconds(10));
+        }
+    }
+
+    pub(crate) fn wait(&mut self, duration: SignedDuration) {
+        self.now = self.now.checked_add(duration).unwrap();
+    }
+
+    /// Azure accepts everything that was begun.
+    pub(crate) fn accepted(&mut self) {
+        for operation in &mut self.memory.operations {
+            operation.url.get_or_insert_with(|| format!("https://azure/{}", operation.id));
+        }
+    }
+}
+
+/// The first pass of a new operator.
+pub(crate) fn first_look(pool: &Pool, scene: &Scene) -> Plan {
+    Passes::of(pool).look(scene)
+}
+
+/// How many VMs the plan creates.
+pub(crate) fn grown(plan: &Plan) -> u32 {
+    let by = |action: &Action| match action {
+        Action::Grow { by, .. } => *by,
+        Action::Disable { .. } | Action::Remove { .. } => 0,
+    };
+    plan.actions.iter().map(by).sum()
+}
+
+/// Growth by binding, in order.
+pub(crate) fn growths(plan: &Plan) -> Vec<(&str, u32)> {
+    let growth = |action: &'_ Action| match action {
+        Action::Grow { by, .. } => Some(*by),
+        Action::Disable { .. } | Action::Remove { .. } => None,
+    };
+    plan.actions.iter().filter_map(|action| Some((action.binding().0.as_str(), growth(action)?))).collect()
+}
+
+/// Computer names of the agents that the plan disables, and why.
+pub(crate) fn disabled(plan: &Plan) -> Vec<(&str, Cause)> {
+    let disabled = |action: &'_ Action| matches!(action, Action::Disable { .. });
+    plan.actions.iter().filter(|action| disabled(action)).flat_map(members).collect()
+}
+
+/// Computer names of the VMs that the plan deletes, and why.
+pub(crate) fn deleted(plan: &Plan) -> Vec<(&str, Cause)> {
+    removed(plan, Removal::Delete)
+}
+
+/// Computer names of the VMs that the plan reimages, and why.
+pub(crate) fn reimaged(plan: &Plan) -> Vec<(&str, Cause)> {
+    removed(plan, Removal::Reimage)
+}
+
+fn removed(plan: &Plan, wanted: Removal) -> Vec<(&str, Cause)> {
+    let fits = |action: &Action| matches!(action, Action::Remove { removal, .. } if *removal == wanted);
+    plan.actions.iter().filter(|action| fits(action)).flat_map(members).collect()
+}
+
+fn members(action: &Action) -> Vec<(&str, Cause)> {
+    let members = match action {
+        Action::Grow { .. } => &[],
+        Action::Disable { member, .. } => std::slice::from_ref(member),
+        Action::Remove { members, .. } => members.as_slice(),
+    };
+    members.iter().map(|member| (member.computer_name.as_str(), member.cause)).collect()
+}
+
+/// Why the plan holds.
+pub(crate) fn held(plan: &Plan) -> BTreeSet<HoldReason> {
+    plan.holds.iter().map(|hold| hold.reason).collect()
+}
