@@ -1,1 +1,25 @@
 //! A thin client of Azure Resource Manager for virtual machine scale sets.
+//!
+//! One method is one call (a list: one chain of pages). Nothing retries or waits; a long-running change answers with
+//! [`Started`], and its outcome is read with [`ScaleSets::operation`] when the caller sees fit. Nothing here can act on
+//! all instances of a scale set by leaving their ids out: [`InstanceIds`] is never empty and knows no wildcard.
+
+mod cloud;
+mod credential;
+pub mod fault;
+mod id;
+mod model;
+mod operation;
+mod scale_sets;
+
+pub use cloud::Cloud;
+pub use credential::{Credential, CredentialError, Token, WorkloadIdentity};
+pub use fault::{Fault, Quota};
+pub use id::{IdError, InstanceId, InstanceIds, ScaleSetId, VmId};
+pub use model::{
+    Caching, DiskPlacement, Failure, FailureSource, ImageReference, Instance, MachinePriority,
+    MachineProfile, OperatingSystem, OrchestrationMode, OsDisk, PowerState, Protection, ProvisioningState,
+    ScaleSet, Sku, UpgradeMode,
+};
+pub use operation::{NotAnOperation, OperationError, OperationStatus, OperationUrl, Started};
+pub use scale_sets::{API_VERSION, ScaleSets};

@@ -1,0 +1,193 @@
+use super::ProvisioningState;
+use crate::id::{InstanceId, VmId};
+use jiff::Timestamp;
+use poolkeeper_rest::open_enum;
+use serde::Deserialize;
+
+open_enum! {
+    /// Whether a VM runs.
+    pub enum PowerState {
+        /// On its way up.
+        Starting = "starting",
+        /// Up.
+        Running = "running",
+        /// On its way down.
+        Stopping = "stopping",
+        /// Down, and still paid for.
+        Stopped = "stopped",
+        /// Giving its host back.
+        Deallocating = "deallocating",
+        /// Down; only its disks are paid for. It counts in the capacity still.
+        Deallocated = "deallocated",
+    }
+}
+
+/// An instance of a scale set.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Wire")]
+pub struct Instance {
+    /// Its id within the set, which may be given again after its deletion.
+    pub id: InstanceId,
+    /// Its machine, which is never given again. Absent until Azure has made it.
+    pub vm_id: Option<VmId>,
+    /// The resource's name, such as `agents_7`.
+    pub name: Option<String>,
+    /// The name that the machine and, by default, its agent go by.
+    pub computer_name: Option<String>,
+    /// How the latest operation on it went.
+    pub provisioning_state: Option<ProvisioningState>,
+    /// Whether it runs; absent where Azure does not say.
+    pub power: Option<PowerState>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Whether it has the set's latest model.
+    pub latest_model: Option<bool>,
+    /// What it is protected from.
+    pub protection: Protection,
+    /// The image version that it was made from.
+    pub image_version: Option<String>,
+    /// What went wrong with the machine, then with its extensions.
+    pub failures: Vec<Failure>,
+}
+
+/// What an instance is protected from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Protection {
+    /// From a lowered capacity. A deletion by id goes through still.
+    #[serde(rename = "protectFromScaleIn")]
+    pub scale_in: bool,
+    /// From operations on the set, such as a reimage.
+    #[serde(rename = "protectFromScaleSetActions")]
+    pub actions: bool,
+}
+
+/// Something that went wrong with an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed.
+    pub source: FailureSource,
+    /// Azure's code, such as `AllocationFailed`.
+    pub code: Option<String>,
+    /// Azure's message, on one line, at most 300 characters.
+    pub message: Option<String>,
+}
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailureSource {
+    /// The machine itself.
+    Machine,
+    /// The extension of this name.
+    Extension(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    instance_id: InstanceId,
+    name: Option<String>,
+    properties: Properties,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    vm_id: Option<VmId>,
+    provisioning_state: Option<ProvisioningState>,
+    time_created: Option<Timestamp>,
+    latest_model_applied: Option<bool>,
+    protection_policy: Option<Protection>,
+    os_profile: Option<OsProfile>,
+    storage_profile: Option<StorageProfile>,
+    instance_view: Option<InstanceView>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OsProfile {
+    computer_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageProfile {
+    image_reference: Option<super::ImageReference>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct InstanceView {
+    computer_name: Option<String>,
+    statuses: Option<Vec<Status>>,
+    extensions: Option<Vec<Extension>>,
+}
+
+#[derive(Deserialize)]
+struct Extension {
+    name: Option<String>,
+    statuses: Option<Vec<Status>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    code: Option<String>,
+    level: Option<String>,
+    display_status: Option<String>,
+    message: Option<String>,
+}
+
+impl Status {
+    /// The rest of a code such as `PowerState/running` under `head`.
+    fn under(&self, head: &str) -> Option<&str> {
+        let (start, rest) = self.code.as_deref()?.split_once('/')?;
+        start.eq_ignore_ascii_case(head).then_some(rest)
+    }
+
+    /// Codes such as `ProvisioningState/failed/AllocationFailed`, and whatever Azure marks as an error.
+    fn failure(&self, source: FailureSource) -> Option<Failure> {
+        let (state, code) = match self.under("ProvisioningState").unwrap_or_default().split_once('/') {
+            Some((state, code)) => (state, Some(code)),
+            None => (self.under("ProvisioningState").unwrap_or_default(), None),
+        };
+        let failed = state.eq_ignore_ascii_case("failed")
+            || self.level.as_deref().is_some_and(|level| level.eq_ignore_ascii_case("Error"));
+        failed.then(|| {
+            let message = self.message.clone().or_else(|| self.display_status.clone());
+            let said = poolkeeper_rest::ServiceError::new(code.map(str::to_owned), message);
+            Failure { source, code: said.code, message: said.message }
+        })
+    }
+}
+
+impl From<Wire> for Instance {
+    fn from(wire: Wire) -> Self {
+        let properties = wire.properties;
+        let view = properties.instance_view.unwrap_or_default();
+        let statuses = view.statuses.unwrap_or_default();
+        let extensions = view.extensions.unwrap_or_default();
+        let of_machine = statuses.iter().filter_map(|status| status.failure(FailureSource::Machine));
+        let of_extensions = extensions.iter().flat_map(|extension| {
+            let name = extension.name.clone().unwrap_or_default();
+            let statuses = extension.statuses.iter().flatten();
+            statuses.filter_map(move |status| status.failure(FailureSource::Extension(name.clone())))
+        });
+        Self {
+            id: wire.instance_id,
+            vm_id: properties.vm_id,
+            name: wire.name,
+            computer_name: properties.os_profile.and_then(|os| os.computer_name).or(view.computer_name),
+            provisioning_state: properties.provisioning_state,
+            power: statuses.iter().find_map(|status| status.under("PowerState")).map(PowerState::from),
+            created: properties.time_created,
+            latest_model: properties.latest_model_applied,
+            protection: properties.protection_policy.unwrap_or_default(),
+            image_version: properties
+                .storage_profile
+                .and_then(|storage| storage.image_reference)
+                .and_then(|image| image.exact_version),
+            failures: of_machine.chain(of_extensions).collect(),
+        }
+    }
+}
