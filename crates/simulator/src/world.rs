@@ -1,0 +1,330 @@
+//! The world: what there is, and what becomes of it in time.
+
+mod agent;
+mod azure;
+mod demand;
+mod devops;
+mod event;
+mod fault;
+mod id;
+mod jobs;
+mod journal;
+mod machine;
+mod operation;
+mod pool;
+mod request;
+mod scale_set;
+mod tally;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use uuid::Uuid;
+
+pub use agent::{Agent, Completed};
+pub use azure::{AzureError, ScaleSetChange};
+pub use devops::{DevOpsError, OtherAgent};
+pub use fault::{AzureFault, DevOpsFault, Fault};
+pub use id::{AgentRef, PoolRef, SetRef, VmRef};
+pub use journal::{Entry, Journal, Kind};
+pub use operation::{Operation, OperationError, OperationKind, OperationStatus};
+pub use pool::Pool;
+pub use request::{JobRequest, JobResult, JobSpec};
+pub use scale_set::{Instance, Power, Provisioning, ScaleSet};
+pub use tally::{Call, CallCount, KilledBy, Tally, Waits};
+
+use crate::spec::{OrganizationSpec, Run, SetAddress, SpecError, WorldSpec};
+use event::{Event, Queue};
+use fault::Faults;
+use journal::Parts;
+
+/// An Azure DevOps organisation.
+#[derive(Debug)]
+pub struct Organization {
+    /// What the world file says.
+    pub spec: OrganizationSpec,
+    pools: Vec<Pool>,
+    next_agent: u64,
+    next_request: u64,
+}
+
+impl Organization {
+    /// Its pools, in the order of the world file.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.iter()
+    }
+}
+
+/// How the VMs of a scale set become agents.
+#[derive(Debug, Clone)]
+struct Bootstrap {
+    pool: PoolRef,
+    once: bool,
+    version: Arc<str>,
+    capabilities: Arc<BTreeMap<String, String>>,
+}
+
+/// A deterministic world.
+#[derive(Debug)]
+pub struct World {
+    now: Timestamp,
+    rng: StdRng,
+    queue: Queue,
+    clients: Vec<crate::spec::ClientSpec>,
+    paging: crate::spec::PagingSpec,
+    sets: Vec<ScaleSet>,
+    bootstraps: Vec<Option<Bootstrap>>,
+    organizations: Vec<Organization>,
+    operations: BTreeMap<Uuid, Operation>,
+    faults: Faults,
+    journal: Journal,
+    tally: Tally,
+    serials: u64,
+    vms: u32,
+}
+
+impl World {
+    /// A world that begins at `start`. VMs that the file says are there already run, with their agents online.
+    ///
+    /// # Errors
+    /// The first field of `spec` that is wrong.
+    pub fn new(spec: WorldSpec, seed: u64, start: Timestamp) -> Result<Self, SpecError> {
+        spec.check()?;
+        let WorldSpec { clients, scale_sets, organizations, paging } = spec;
+        let mut world = Self {
+            now: start,
+            rng: StdRng::seed_from_u64(seed),
+            queue: Queue::default(),
+            clients,
+            paging,
+            sets: Vec::new(),
+            bootstraps: Vec::new(),
+            organizations: Vec::new(),
+            operations: BTreeMap::new(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+            tally: Tally::new(start),
+            serials: 0,
+            vms: 0,
+        };
+        for spec in organizations {
+            let pools = spec.pools.iter().cloned().map(Pool::new).collect();
+            world.organizations.push(Organization { spec, pools, next_agent: 1, next_request: 1 });
+        }
+        for spec in scale_sets {
+            let bootstrap = spec.agents.as_ref().and_then(|agents| {
+                Some(Bootstrap {
+                    pool: world.find_pool(&agents.organization, &agents.pool)?,
+                    once: agents.run == Run::Once,
+                    version: Arc::from(agents.version.as_str()),
+                    capabilities: Arc::new(agents.capabilities.clone()),
+                })
+            });
+            let Some(address) = SetAddress::parse(&spec.resource_id) else { continue };
+            let set = SetRef(world.sets.len());
+            let running = spec.capacity;
+            let unique_id = world.guid();
+            world.bootstraps.push(bootstrap);
+            world.sets.push(ScaleSet {
+                capacity: running,
+                sku: spec.sku.clone(),
+                tags: spec.tags.clone(),
+                provisioning: "Succeeded",
+                unique_id,
+                created_at: start,
+                name: Arc::from(address.name.as_str()),
+                address,
+                version: 1,
+                instances: BTreeMap::new(),
+                next_id: 0,
+                freed_ids: BTreeSet::new(),
+                growing: None,
+                deleting: None,
+                leaving: 0,
+                spec,
+            });
+            for _ in 0..running {
+                world.place_running_vm(set);
+            }
+        }
+        Ok(world)
+    }
+
+    /// Lets everything happen that is due until `to`.
+    pub fn advance(&mut self, to: Timestamp) {
+        while let Some((at, event)) = self.queue.pop_due(to) {
+            self.now = at;
+            match event {
+                Event::VmRunning { vm, epoch } => self.vm_running(vm, epoch),
+                Event::VmFailed { vm, epoch } => self.vm_failed(vm, epoch),
+                Event::VmGone { vm } => self.vm_gone(vm),
+                Event::AgentRegisters { vm, epoch } => self.agent_registers(vm, epoch),
+                Event::AgentOnline { agent, session } => self.agent_online(agent, session),
+                Event::AgentOffline { agent, session } => self.agent_offline(agent, session),
+                Event::JobsArrive { pool, job } => {
+                    self.jobs_arrive(pool, &job);
+                }
+                Event::JobReceived { pool, request } => self.job_received(pool, request),
+                Event::JobFinished { pool, request } => self.job_finished(pool, request),
+                Event::LockExpired { pool, request } => self.lock_expired(pool, request),
+            }
+        }
+        self.now = self.now.max(to);
+    }
+
+    /// When something is due next.
+    pub fn next_event(&self) -> Option<Timestamp> {
+        self.queue.next_at()
+    }
+
+    /// The world's time: the latest that it was advanced to.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The service principals.
+    pub fn clients(&self) -> &[crate::spec::ClientSpec] {
+        &self.clients
+    }
+
+    /// Page sizes.
+    pub fn paging(&self) -> &crate::spec::PagingSpec {
+        &self.paging
+    }
+
+    /// The scale sets, in the order of the world file.
+    pub fn sets(&self) -> impl Iterator<Item = (SetRef, &ScaleSet)> {
+        self.sets.iter().enumerate().map(|(index, set)| (SetRef(index), set))
+    }
+
+    /// A scale set.
+    pub fn set(&self, set: SetRef) -> Option<&ScaleSet> {
+        self.sets.get(set.0)
+    }
+
+    /// The scale set with this resource id; case does not count.
+    pub fn find_set(&self, resource_id: &str) -> Option<SetRef> {
+        let resource_id = resource_id.trim_end_matches('/');
+        self.sets.iter().position(|set| set.spec.resource_id.eq_ignore_ascii_case(resource_id)).map(SetRef)
+    }
+
+    /// The organisations, in the order of the world file.
+    pub fn organizations(&self) -> impl Iterator<Item = &Organization> {
+        self.organizations.iter()
+    }
+
+    /// The index of an organisation; case does not count.
+    pub(crate) fn find_organization(&self, name: &str) -> Option<usize> {
+        self.organizations.iter().position(|known| known.spec.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The pool of that name, or with that id, in an organisation.
+    pub fn find_pool(&self, organization: &str, pool: &str) -> Option<PoolRef> {
+        let organization = self.find_organization(organization)?;
+        let id = pool.parse::<u32>().ok();
+        let pool = self
+            .organizations
+            .get(organization)?
+            .pools
+            .iter()
+            .position(|known| Some(known.spec.id) == id || known.spec.name.eq_ignore_ascii_case(pool))?;
+        Some(PoolRef { organization, pool })
+    }
+
+    /// An agent pool.
+    pub fn pool(&self, pool: PoolRef) -> Option<&Pool> {
+        self.organizations.get(pool.organization)?.pools.get(pool.pool)
+    }
+
+    /// A long-running operation of Azure.
+    pub fn operation(&self, id: Uuid) -> Option<&Operation> {
+        self.operations.get(&id)
+    }
+
+    /// Every change so far.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Sums over everything so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Counts a REST call.
+    pub fn count_call(&mut self, call: Call) {
+        self.tally.call(self.now, call);
+    }
+
+    /// Lets something go wrong, from now on until `until`.
+    pub fn set_fault(&mut self, fault: Fault, until: Option<Timestamp>) {
+        self.faults.set(fault, until);
+        let (place, kind) = match fault {
+            Fault::DevOps(index, kind) => (
+                self.organizations.get(index).map(|known| known.spec.name.as_str()),
+                format!("Azure DevOps: {kind:?}"),
+            ),
+            Fault::Azure(set, kind) => {
+                (self.sets.get(set.0).map(|known| known.name.as_ref()), format!("Azure: {kind:?}"))
+            }
+        };
+        let place = Arc::from(place.unwrap_or_default());
+        let detail = match until {
+            Some(until) => format!("{kind} until {until}"),
+            None => kind,
+        };
+        self.journal.write(
+            self.now,
+            Kind::FaultChanged,
+            &place,
+            Parts { detail: Some(Arc::from(detail)), ..Parts::default() },
+        );
+    }
+
+    /// Ends all faults.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+        let parts = Parts { detail: Some(Arc::from("all ended")), ..Parts::default() };
+        self.journal.write(self.now, Kind::FaultChanged, &Arc::from("world"), parts);
+    }
+
+    /// What is wrong with a scale set now.
+    pub fn azure_faults(&self, set: SetRef) -> impl Iterator<Item = AzureFault> {
+        self.faults.azure(set, self.now)
+    }
+
+    /// What is wrong with an organisation now, by its index in the world file.
+    pub fn devops_fault(&self, organization: usize) -> Option<DevOpsFault> {
+        self.faults.devops(organization, self.now)
+    }
+
+    fn guid(&mut self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
+    }
+
+    fn serial(&mut self) -> u64 {
+        self.serials += 1;
+        self.serials
+    }
+
+    fn pool_mut(&mut self, pool: PoolRef) -> Option<&mut Pool> {
+        self.organizations.get_mut(pool.organization)?.pools.get_mut(pool.pool)
+    }
+
+    fn write_set(&mut self, set: SetRef, kind: Kind, parts: Parts) {
+        if let Some(set) = self.sets.get(set.0) {
+            self.journal.write(self.now, kind, &set.name, parts);
+        }
+    }
+
+    fn write_pool(&mut self, pool: PoolRef, kind: Kind, parts: Parts) {
+        let found = self.organizations.get(pool.organization).and_then(|known| known.pools.get(pool.pool));
+        if let Some(found) = found {
+            self.journal.write(self.now, kind, &found.name, parts);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The life of job requests.
+
+use std::sync::Arc;
+
+use super::{
+    AgentRef, Completed, JobRequest, JobResult, JobSpec, KilledBy, Kind, PoolRef, World,
+    event::{Event, after},
+    journal::Parts,
+    request::JOB_LOCK,
+};
+use crate::spec::{Distribution, UnmatchedJobs};
+
+impl World {
+    /// Jobs are queued now.
+    pub(super) fn jobs_arrive(&mut self, pool: PoolRef, job: &JobSpec) -> Vec<u64> {
+        (0..job.count).filter_map(|_| self.job_arrives(pool, job)).collect()
+    }
+
+    fn job_arrives(&mut self, pool: PoolRef, job: &JobSpec) -> Option<u64> {
+        let duration = job.duration.sample(&mut self.rng);
+        let now = self.now;
+        let organization = self.organizations.get_mut(pool.organization)?;
+        let found = organization.pools.get_mut(pool.pool)?;
+        let id = organization.next_request;
+        organization.next_request += 1;
+        let demands = found.catalogue.demands(&job.demands);
+        let fails = found.spec.unmatched_jobs == UnmatchedJobs::Fail && job.maintenance_of.is_none();
+        found.insert_request(JobRequest {
+            id,
+            queued_at: now,
+            assigned_at: None,
+            received_at: None,
+            finished_at: None,
+            result: None,
+            agent: None,
+            maintenance_of: job.maintenance_of,
+            killed: None,
+            definition: Arc::clone(&job.definition),
+            duration,
+            demands,
+        });
+        let refused = fails && !found.is_runnable(id);
+        self.tally.queued += 1;
+        self.write_job(pool, Kind::JobQueued, id, None, None);
+        if refused {
+            self.tally.cancelled += 1;
+            self.finish(pool, id, JobResult::Failed);
+        } else if let Some(agent) = self.choose(pool, id) {
+            self.assign(AgentRef { pool, id: agent }, id);
+        }
+        Some(id)
+    }
+
+    fn choose(&mut self, pool: PoolRef, request: u64) -> Option<u64> {
+        let found = self.organizations.get_mut(pool.organization)?.pools.get_mut(pool.pool)?;
+        found.choose_agent(request, &mut self.rng)
+    }
+
+    /// Gives an agent that has become free the job that has waited longest.
+    pub(super) fn offer(&mut self, agent: AgentRef) {
+        let next = self.pool_mut(agent.pool).and_then(|pool| pool.next_request_for(agent.id));
+        if let Some(request) = next {
+            self.assign(agent, request);
+        }
+    }
+
+    fn assign(&mut self, agent: AgentRef, request: u64) {
+        let now = self.now;
+        let Some(pool) = self.pool_mut(agent.pool) else { return };
+        pool.stop_waiting(request);
+        let Some(found) = pool.agent_mut(agent.id) else { return };
+        found.request = Some(request);
+        let (name, lost, alive) = (Arc::clone(&found.name), found.lost, found.process.is_some());
+        pool.refresh(agent.id);
+        let Some(job) = pool.request_mut(request) else { return };
+        job.assigned_at = Some(now);
+        job.agent = Some((agent.id, Arc::clone(&name)));
+        let wait = now.duration_since(job.queued_at);
+        self.tally.wait(wait);
+        self.write_job(agent.pool, Kind::JobAssigned, request, Some(name), None);
+        if alive {
+            if let Some(receive) = self.service_timing(agent.pool, |timings| timings.receive) {
+                self.schedule(receive, Event::JobReceived { pool: agent.pool, request });
+            }
+        } else if let Some(lost) = lost {
+            // The service does not know yet that the machine is gone.
+            self.kill(agent.pool, request, lost.by);
+        }
+    }
+
+    pub(super) fn job_received(&mut self, pool: PoolRef, request: u64) {
+        let now = self.now;
+        let Some(job) = self.pool_mut(pool).and_then(|found| found.request_mut(request)) else { return };
+        if job.killed.is_some() {
+            return;
+        }
+        job.received_at = Some(now);
+        let (duration, name) = (job.duration, job.agent.as_ref().map(|(_, name)| Arc::clone(name)));
+        self.write_job(pool, Kind::JobReceived, request, name, None);
+        self.schedule(Distribution::Constant(duration), Event::JobFinished { pool, request });
+    }
+
+    pub(super) fn job_finished(&mut self, pool: PoolRef, request: u64) {
+        let lives =
+            self.pool(pool).and_then(|found| found.open(request)).is_some_and(|job| job.killed.is_none());
+        if lives {
+            self.tally.finished += 1;
+            self.finish(pool, request, JobResult::Succeeded);
+        }
+    }
+
+    pub(super) fn lock_expired(&mut self, pool: PoolRef, request: u64) {
+        self.finish(pool, request, JobResult::Abandoned);
+    }
+
+    /// The job's machine is gone. The job stays with its agent until the lock runs out.
+    pub(super) fn kill(&mut self, pool: PoolRef, request: u64, by: KilledBy) {
+        let now = self.now;
+        let Some(job) = self.pool_mut(pool).and_then(|found| found.request_mut(request)) else { return };
+        if job.killed.is_some() {
+            return;
+        }
+        job.killed = Some((now, by));
+        let ends = job.locked_until(now).unwrap_or_else(|| after(now, JOB_LOCK));
+        let name = job.agent.as_ref().map(|(_, name)| Arc::clone(name));
+        self.tally.kill(by);
+        self.write_job(pool, Kind::JobKilled, request, name, Some(by.name()));
+        self.queue.push(ends, Event::LockExpired { pool, request });
+    }
+
+    /// Ends a request, and frees its agent for the next one.
+    pub(super) fn finish(&mut self, pool: PoolRef, request: u64, result: JobResult) {
+        let now = self.now;
+        let Some(found) = self.pool_mut(pool) else { return };
+        let Some(job) = found.request_mut(request) else { return };
+        job.finished_at = Some(now);
+        job.result = Some(result);
+        let Some(job) = found.close_request(request) else { return };
+        let name = job.agent.as_ref().map(|(_, name)| Arc::clone(name));
+        self.write_job(pool, Kind::JobFinished, request, name, Some(result.name()));
+        let Some((id, _)) = job.agent else { return };
+        let agent = AgentRef { pool, id };
+        let Some(found) = self.agent_mut(agent) else { return };
+        found.request = None;
+        found.last_completed = Some(Completed { request, at: now, result });
+        let leaves = job.killed.is_none() && found.process.is_some_and(|process| process.once);
+        if leaves {
+            self.end_process(agent, None);
+            self.set_offline(agent);
+        }
+        if let Some(found) = self.pool_mut(pool) {
+            found.refresh(id);
+        }
+        self.offer(agent);
+    }
+
+    fn write_job(
+        &mut self,
+        pool: PoolRef,
+        kind: Kind,
+        request: u64,
+        agent: Option<Arc<str>>,
+        detail: Option<&'static str>,
+    ) {
+        let parts =
+            Parts { request: Some(request), agent, detail: detail.map(Arc::from), ..Parts::default() };
+        self.write_pool(pool, kind, parts);
+    }
+}
