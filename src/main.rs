@@ -1,2 +1,34 @@
-//! The poolkeeper operator.
-fn main() {}
+//! The program `poolkeeper`: see `poolkeeper --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use poolkeeper::{
+    args::{Args, Command},
+    telemetry,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain, once: whoever starts the program reads this and little else.
+            eprintln!("poolkeeper: {}", poolkeeper::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Crds => {
+            print!("{}", poolkeeper::crds());
+            Ok(())
+        }
+        Command::Run(run) => {
+            telemetry::init(run.log_format)?;
+            poolkeeper::run(run).await
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The pool's controller: observe, decide, act, publish.
+
+mod act;
+mod cache;
+mod convert;
+mod finalize;
+mod memory;
+mod observe;
+mod operations;
+mod publish;
+mod standby;
+mod validate;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+use poolkeeper_api::{AgentPool, FINALIZER, ScaleSetBinding};
+use poolkeeper_policy::{self as policy, PoolReason, Seen, Snapshot, Why};
+
+pub(crate) use cache::PoolCache;
+pub(crate) use validate::{image_of, images, mode};
+
+use self::{act::Report, observe::Observation, validate::ValidatedPool};
+use super::Error;
+use crate::{context::Context, kubernetes};
+
+/// One pass over one pool. Whatever a cloud answers is not an error of the pass but a finding.
+pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action, Error> {
+    let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
+    let cache = ctx.pool_cache(&namespace, &name);
+    let mut cache = cache.lock().await;
+    let now = ctx.clock.now();
+    recall(pool, &mut cache);
+
+    let bindings = ctx.stores.bindings_of(&namespace, &name);
+    let standby = standby::resolve(ctx, pool, now);
+    let yields = validate::yields_to(pool, ctx.stores.pools().iter().map(Arc::as_ref));
+    let valid = validate::validate(pool, bindings.clone(), standby.schedule.clone());
+    let (valid, refused) = match (valid, yields) {
+        (Ok(valid), None) => (valid, None),
+        (Ok(valid), Some(why)) => (valid, Some(why)),
+        (Err(why), _) => (validate::unusable(pool, bindings), Some(why)),
+    };
+
+    // A pool that had to yield to another one has nothing to drain.
+    let yielded = refused.as_ref().is_some_and(|why| why.reason == PoolReason::DuplicatePool);
+    if finalize::orphans(pool) || (yielded && pool.metadata.deletion_timestamp.is_some()) {
+        return Ok(finalize::release(ctx, pool).await?);
+    }
+    let memory = cache.memory.clone().unwrap_or_default();
+    let decided = refused.is_none();
+    let Observation { seen, clouds, not_before } = match refused {
+        None => observe::observe(ctx, pool, &valid, &mut cache, now).await,
+        Some(why) => Observation { seen: missing(&why), clouds: None, not_before: None },
+    };
+    let in_control = seen.agents.fresh_at().is_some() && valid.policy.mode != policy::Mode::Observe;
+    if in_control && pool.metadata.deletion_timestamp.is_none() {
+        // Before the first write to a cloud, so that nothing is left behind. A pool that could never be read has
+        // nothing to leave behind.
+        kubernetes::add_finalizer(ctx, pool, FINALIZER).await?;
+    }
+    let mut plan = policy::decide(&valid.policy, &seen, &memory, now);
+    if plan.actions.iter().any(|action| matches!(action, policy::Action::Remove { .. })) {
+        // So that an operator that is restarted in between finishes what was begun; without it nothing is done.
+        publish::remember(ctx, pool, &plan).await?;
+    }
+    let report = match &clouds {
+        Some(clouds) => act::act(clouds, &plan, now).await,
+        None => Report::default(),
+    };
+    for deed in &report.deeds {
+        plan.memory.record(deed.outcome.clone(), now);
+    }
+    let due = cache.schedule(&plan, not_before, now);
+    cache.memory = Some(plan.memory.clone());
+
+    let pool_id = cache.pool_id.latest().map(|id| i64::from(id.0));
+    let findings = publish::Findings {
+        pool,
+        pool_id,
+        seen: &seen,
+        plan: &plan,
+        report: &report,
+        further: standby.conditions,
+        followed: standby.kept,
+        schedule_fault: standby.fault,
+        ready: bindings_ready(&valid),
+        now,
+    };
+    if plan.drained && decided {
+        return Ok(finalize::release(ctx, pool).await?);
+    }
+    let waiting = publish::publish(ctx, &findings, &mut cache.status_written_at).await?;
+    let wake = [Some(plan.next_wakeup), Some(due), waiting].into_iter().flatten().min();
+    Ok(Action::requeue(until(ctx, now, wake)))
+}
+
+/// Loads what the status remembers; another object of the same name, or another generation, starts anew.
+fn recall(pool: &AgentPool, cache: &mut PoolCache) {
+    if cache.uid != pool.uid() {
+        *cache = PoolCache { uid: pool.uid(), ..PoolCache::default() };
+    }
+    let status = pool.status.clone().unwrap_or_default();
+    let generation = pool.metadata.generation;
+    if cache.memory.is_none() {
+        cache.memory = Some(memory::load(&status, generation));
+    } else if cache.generation != generation
+        && let Some(memory) = &mut cache.memory
+    {
+        memory.standby_was_met = false;
+        // A changed credential or maximum is tried at once.
+        memory.backoffs.clear();
+        memory.removal_backoffs.clear();
+        cache.jobs.due = Timestamp::MIN;
+        memory.sampled_at = None;
+    }
+    cache.generation = generation;
+}
+
+/// What is seen of a pool that may not be looked at.
+fn missing(why: &Why) -> Snapshot {
+    Snapshot {
+        jobs: Seen::Missing { why: why.clone(), last: None },
+        agents: Seen::Missing { why: why.clone(), last: None },
+        sets: std::collections::BTreeMap::new(),
+        operations: std::collections::BTreeMap::new(),
+    }
+}
+
+fn bindings_ready(valid: &ValidatedPool) -> std::collections::BTreeMap<String, bool> {
+    let ready = |binding: &ScaleSetBinding| {
+        let conditions = binding.status.iter().flat_map(|status| &status.conditions);
+        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    valid.bindings.iter().map(|binding| (binding.name_any(), ready(binding))).collect()
+}
+
+/// The real time until a moment of the operator's clock, at least a little, so that nothing spins.
+fn until(ctx: &Context, now: Timestamp, wake: Option<Timestamp>) -> Duration {
+    let wake = wake.unwrap_or_else(|| now.checked_add(jiff::SignedDuration::from_mins(5)).unwrap_or(now));
+    ctx.clock.wall_until(ctx.clock.now().min(wake), wake).max(SHORTEST)
+}
+
+/// Also at the highest speed of a scaled clock.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// A count as Kubernetes stores it.
+pub(crate) fn count(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

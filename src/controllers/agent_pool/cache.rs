@@ -1,0 +1,115 @@
+//! What a pool's passes have read: a cache that a restart empties, never a truth.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use poolkeeper_policy::{Agent, JobRequest, Memory, Plan, Seen, Vm, Why};
+
+/// A source with its last good answer, and why it is missing since, if it is.
+#[derive(Debug)]
+pub(crate) struct Source<T> {
+    last: Option<(T, Timestamp)>,
+    why: Option<Why>,
+    /// When it was last read, or tried.
+    tried_at: Timestamp,
+    /// When it is read next.
+    pub(crate) due: Timestamp,
+}
+
+impl<T> Default for Source<T> {
+    fn default() -> Self {
+        Self { last: None, why: None, tried_at: Timestamp::MIN, due: Timestamp::MIN }
+    }
+}
+
+impl<T: Clone> Source<T> {
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.due <= now
+    }
+
+    /// Takes up a read.
+    pub(crate) fn take(&mut self, read: Result<T, Why>, now: Timestamp) {
+        self.tried_at = now;
+        match read {
+            Ok(value) => {
+                self.last = Some((value, now));
+                self.why = None;
+            }
+            Err(why) => self.why = Some(why),
+        }
+    }
+
+    pub(crate) fn latest(&self) -> Option<&T> {
+        self.last.as_ref().map(|(value, _)| value)
+    }
+
+    /// Plans the next read, `interval` after the last one: passes in between do not put it off.
+    fn read_after(&mut self, interval: SignedDuration) {
+        self.due = self.tried_at.checked_add(interval).unwrap_or(Timestamp::MAX);
+    }
+
+    /// Plans the next read at `at`, which counts from the last good answer, or from now where there is none.
+    fn plan(&mut self, at: Timestamp, now: Timestamp) {
+        match &self.why {
+            None if self.last.is_some() => self.due = at,
+            None | Some(_) => self.read_after(at.duration_since(now)),
+        }
+    }
+
+    /// For policy, in its own types.
+    pub(crate) fn seen<U>(&self, convert: impl Fn(&T) -> U, unread: impl FnOnce() -> Why) -> Seen<U> {
+        match (&self.last, &self.why) {
+            (Some((value, at)), None) => Seen::Fresh { value: convert(value), at: *at },
+            (last, why) => Seen::Missing {
+                why: why.clone().unwrap_or_else(unread),
+                last: last.as_ref().map(|(value, at)| (convert(value), *at)),
+            },
+        }
+    }
+}
+
+/// A scale set as read.
+#[derive(Debug, Default)]
+pub(crate) struct SetCache {
+    pub(crate) scale_set: Source<poolkeeper_azure::ScaleSet>,
+    pub(crate) instances: Source<Vec<Vm>>,
+}
+
+/// Everything that the passes of one pool keep.
+#[derive(Debug, Default)]
+pub(crate) struct PoolCache {
+    /// Of the object that it belongs to: another object of the same name starts anew.
+    pub(crate) uid: Option<String>,
+    /// Absent until the first pass has loaded it from the status.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) generation: Option<i64>,
+    pub(crate) pool_id: Source<poolkeeper_azure_devops::PoolId>,
+    pub(crate) jobs: Source<Vec<JobRequest>>,
+    pub(crate) agents: Source<Vec<Agent>>,
+    pub(crate) sets: BTreeMap<String, SetCache>,
+    /// When each operation is asked about next, by id.
+    pub(crate) polls: BTreeMap<String, Timestamp>,
+    pub(crate) status_written_at: Option<Timestamp>,
+}
+
+impl PoolCache {
+    /// When each source is read next, as the plan says; never earlier than the service asked for. Returns the first.
+    pub(crate) fn schedule(
+        &mut self,
+        plan: &Plan,
+        not_before: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Timestamp {
+        let interval = plan.read_jobs_at.duration_since(now);
+        self.jobs.read_after(interval);
+        self.jobs.due = self.jobs.due.max(not_before.unwrap_or(Timestamp::MIN));
+        let mut first = self.jobs.due;
+        for (name, binding) in &plan.bindings {
+            let Some(set) = self.sets.get_mut(&name.0) else { continue };
+            set.scale_set.plan(binding.read_set_at, now);
+            set.instances.plan(binding.list_at, now);
+            first = first.min(set.scale_set.due).min(set.instances.due);
+        }
+        first
+    }
+}

@@ -1,0 +1,309 @@
+//! Reads both clouds. Infallible: a read that fails is a source that is missing, with the reason.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use poolkeeper_api::{AgentPool, ScaleSetBinding};
+use poolkeeper_azure::{ScaleSetId, ScaleSets};
+use poolkeeper_azure_devops::{Organization, PoolId};
+use poolkeeper_policy::{BindingName, Blocked, Mode, PoolReason, SetView, Snapshot, Why};
+use poolkeeper_rest::{Class, Error};
+
+use super::{cache::PoolCache, convert, operations, validate::ValidatedPool};
+use crate::{
+    claim::{self, Claim},
+    context::Context,
+};
+
+/// A pool keeps its id; that it still exists, and is nobody else's, is looked up again this often.
+const POOL_LOOKUP: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was seen, and the clients to act with.
+pub(crate) struct Observation {
+    pub(crate) seen: Snapshot,
+    pub(crate) clouds: Option<Clouds>,
+    /// A service asked to be left alone until then.
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+/// The clients that a pass acts with.
+pub(crate) struct Clouds {
+    pub(crate) organization: Organization,
+    pub(crate) pool: PoolId,
+    pub(crate) sets: BTreeMap<BindingName, SetHandle>,
+}
+
+/// A scale set to write to.
+pub(crate) struct SetHandle {
+    pub(crate) client: ScaleSets,
+    pub(crate) id: ScaleSetId,
+    /// Who we are in its tags.
+    pub(crate) owner: String,
+    pub(crate) take_over_from: Option<String>,
+}
+
+/// Reads what is due, and hands on what is not.
+pub(crate) async fn observe(
+    ctx: &Context,
+    pool: &AgentPool,
+    valid: &ValidatedPool,
+    cache: &mut PoolCache,
+    now: Timestamp,
+) -> Observation {
+    let mut not_before = None;
+    let organization = organization(ctx, pool, cache, &mut not_before, now).await;
+    let mut sets = BTreeMap::new();
+    let mut views = BTreeMap::new();
+    cache.sets.retain(|name, _| valid.bindings.iter().any(|binding| &binding.name_any() == name));
+    for binding in &valid.bindings {
+        let name = BindingName(binding.name_any());
+        let (view, handle) = scale_set(ctx, pool, binding, valid.policy.mode, cache, now).await;
+        views.insert(name.clone(), view);
+        sets.extend(handle.map(|handle| (name, handle)));
+    }
+    let operations = operations::observe(cache, &sets, now).await;
+    let unread = || not_observed("Azure DevOps has not been read yet");
+    let seen = Snapshot {
+        jobs: cache.jobs.seen(Clone::clone, unread),
+        agents: cache.agents.seen(Clone::clone, unread),
+        sets: views,
+        operations,
+    };
+    let clouds = match (organization, cache.pool_id.latest()) {
+        (Some(organization), Some(pool)) => Some(Clouds { organization, pool: *pool, sets }),
+        (Some(_) | None, _) => None,
+    };
+    Observation { seen, clouds, not_before }
+}
+
+fn not_observed(message: &str) -> Why {
+    Why { reason: PoolReason::NotObserved, message: message.to_owned() }
+}
+
+/// Jobs, then agents, so that whatever was assigned in between shows on the agent.
+async fn organization(
+    ctx: &Context,
+    pool: &AgentPool,
+    cache: &mut PoolCache,
+    not_before: &mut Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Organization> {
+    let due = cache.jobs.is_due(now);
+    let organization = match ctx.sign_in.organization(&ctx.kube, pool).await {
+        Ok(organization) => organization,
+        Err(error) => {
+            let why = Why { reason: error.pool_reason(), message: crate::chain(&error) };
+            cache.jobs.take(Err(why.clone()), now);
+            cache.agents.take(Err(why), now);
+            return None;
+        }
+    };
+    if !due {
+        return Some(organization);
+    }
+    if cache.pool_id.is_due(now) || cache.pool_id.latest().is_none() {
+        let id = pool_id(&organization, pool).await;
+        cache.pool_id.due = now.checked_add(POOL_LOOKUP).unwrap_or(Timestamp::MAX);
+        if let Err(why) = &id {
+            // A pool that is gone or another's is looked up with every pass, so that the mend is seen at once.
+            cache.pool_id = super::cache::Source::default();
+            cache.jobs.take(Err(why.clone()), now);
+            cache.agents.take(Err(why.clone()), now);
+            return Some(organization);
+        }
+        cache.pool_id.take(id, now);
+    }
+    let Some(id) = cache.pool_id.latest().copied() else { return Some(organization) };
+    let wait = |retry: Option<SignedDuration>| retry.and_then(|retry| now.checked_add(retry).ok());
+    match organization.job_requests(id).await {
+        Ok(answer) => {
+            *not_before = (*not_before).max(wait(answer.retry_after));
+            cache.jobs.take(Ok(answer.value.iter().map(convert::job_request).collect()), now);
+        }
+        Err(error) => {
+            *not_before = (*not_before).max(wait(error.retry_after()));
+            let why = devops_failure(pool, &error);
+            cache.jobs.take(Err(why.clone()), now);
+            cache.agents.take(Err(why), now);
+            return Some(organization);
+        }
+    }
+    match organization.agents(id).await {
+        Ok(answer) => {
+            *not_before = (*not_before).max(wait(answer.retry_after));
+            cache.agents.take(Ok(answer.value.iter().map(convert::agent).collect()), now);
+        }
+        Err(error) => {
+            *not_before = (*not_before).max(wait(error.retry_after()));
+            cache.agents.take(Err(devops_failure(pool, &error)), now);
+        }
+    }
+    Some(organization)
+}
+
+async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId, Why> {
+    let name = &pool.spec.pool_name;
+    let found = organization.pool_by_name(name).await.map_err(|error| devops_failure(pool, &error))?;
+    let Some(found) = found.value else {
+        return Err(Why {
+            reason: PoolReason::PoolNotFound,
+            message: format!(
+                "Azure DevOps has no agent pool {name} that this credential may see: create it there, or mend poolName"
+            ),
+        });
+    };
+    if found.options.elastic_pool {
+        return Err(Why {
+            reason: PoolReason::ManagedByAzureDevOps,
+            message: format!(
+                "agent pool {name} is a scale set pool that Azure DevOps sizes itself: use another pool, or delete \
+                 that one and create it again as self-hosted"
+            ),
+        });
+    }
+    Ok(found.id)
+}
+
+/// What a failed call means, with the mend.
+fn devops_failure(pool: &AgentPool, error: &Error) -> Why {
+    let credential = match &pool.spec.organization.credentials.secret_ref {
+        Some(secret) => {
+            format!("in Secret {}, key {}", secret.name, secret.key.as_deref().unwrap_or("token"))
+        }
+        None => "of the operator's own identity".to_owned(),
+    };
+    let (reason, mend) = match error.class() {
+        Class::Unauthenticated => (
+            PoolReason::CredentialsRejected,
+            format!("the token {credential}, is wrong or expired; replace it"),
+        ),
+        Class::Forbidden => (
+            PoolReason::PermissionDenied,
+            format!(
+                "the token {credential}, may not do this: give it Agent Pools (read and manage), and the pool's administrator role"
+            ),
+        ),
+        Class::NotFound => (PoolReason::PoolNotFound, "mend organization.url, or the pool".to_owned()),
+        Class::Throttled => {
+            (PoolReason::Throttled, "Azure DevOps asks for fewer calls; tried again later".to_owned())
+        }
+        Class::Server | Class::Unreachable => (PoolReason::Unreachable, "tried again".to_owned()),
+        Class::Conflict
+        | Class::Precondition
+        | Class::Quota
+        | Class::Allocation
+        | Class::Invalid
+        | Class::Unexpected => (PoolReason::UnexpectedAnswer, "tried again".to_owned()),
+    };
+    Why { reason, message: format!("{}: {mend}", crate::chain(error)) }
+}
+
+/// One binding's scale set, and the client to write to it where that is allowed.
+async fn scale_set(
+    ctx: &Context,
+    pool: &AgentPool,
+    binding: &Arc<ScaleSetBinding>,
+    mode: Mode,
+    cache: &mut PoolCache,
+    now: Timestamp,
+) -> (SetView, Option<SetHandle>) {
+    let unread = || not_observed("its scale set has not been read yet");
+    let set = cache.sets.entry(binding.name_any()).or_default();
+    let blocked = blocked(binding, mode);
+    // Whoever may not write need not read either: the binding's own controller says what is wrong.
+    let handle = if blocked.is_none() { handle(ctx, pool, binding).await } else { Err(unread()) };
+    let mut claimed = Ok(());
+    match &handle {
+        Ok(handle) => {
+            if set.scale_set.is_due(now) {
+                let read = handle.client.get(&handle.id).await;
+                if let Ok(answer) = &read {
+                    let namespace = pool.namespace().unwrap_or_default();
+                    ctx.note_set(&namespace, &binding.name_any(), &answer.value, now);
+                }
+                set.scale_set
+                    .take(read.map(|answer| answer.value).map_err(|error| azure_failure(&error)), now);
+            }
+            if set.instances.is_due(now) {
+                let read = handle.client.list_instances(&handle.id).await;
+                let vms = read.map(|answer| answer.value.iter().map(convert::vm).collect());
+                set.instances.take(vms.map_err(|error| azure_failure(&error)), now);
+            }
+            if let (Some(seen), Mode::Active) = (set.scale_set.latest(), mode) {
+                claimed = match claim::judge(&seen.tags, &handle.owner, handle.take_over_from.as_deref(), now)
+                {
+                    Claim::Ours { .. } => Ok(()),
+                    Claim::Free => Err("its claim is gone; it is taken again".to_owned()),
+                    Claim::Foreign { message, .. } => Err(message),
+                };
+            }
+        }
+        Err(why) => {
+            if blocked.is_none() {
+                set.scale_set.take(Err(why.clone()), now);
+                set.instances.take(Err(why.clone()), now);
+            }
+        }
+    }
+    let lost = claimed.err().map(|message| Blocked { message, pending: false });
+    let view = SetView {
+        blocked: blocked.or(lost),
+        scale_set: set.scale_set.seen(convert::scale_set, unread),
+        instances: set.instances.seen(Clone::clone, unread),
+    };
+    (view, handle.ok())
+}
+
+/// What the binding's own controller says of it.
+fn blocked(binding: &ScaleSetBinding, mode: Mode) -> Option<Blocked> {
+    let status = binding.status.as_ref();
+    let condition = |kind: &str| {
+        status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == kind))
+    };
+    if let Some(stalled) = condition("Stalled").filter(|stalled| stalled.status == "True") {
+        return Some(Blocked { message: stalled.message.clone(), pending: false });
+    }
+    let claimed = condition("Claimed").is_some_and(|claimed| claimed.status == "True");
+    let pending = || Blocked { message: "its scale set is not claimed yet".to_owned(), pending: true };
+    match mode {
+        // Nothing is claimed and nothing is written: reading is enough.
+        Mode::Observe => None,
+        Mode::Active | Mode::Paused => (!claimed).then(pending),
+    }
+}
+
+async fn handle(ctx: &Context, pool: &AgentPool, binding: &ScaleSetBinding) -> Result<SetHandle, Why> {
+    let invalid = |message: String| Why { reason: PoolReason::InvalidSpec, message };
+    let id: ScaleSetId = binding
+        .spec
+        .scale_set
+        .resource_id
+        .parse()
+        .map_err(|error: poolkeeper_azure::IdError| invalid(error.to_string()))?;
+    let client = ctx.sign_in.scale_sets(&ctx.kube, binding).await;
+    let client =
+        client.map_err(|error| Why { reason: error.pool_reason(), message: crate::chain(&error) })?;
+    Ok(SetHandle {
+        client,
+        id,
+        owner: claim::owner(&ctx.cluster, &pool.namespace().unwrap_or_default(), &pool.name_any()),
+        take_over_from: binding.spec.take_over_from.clone(),
+    })
+}
+
+fn azure_failure(error: &Error) -> Why {
+    let reason = match error.class() {
+        Class::Unauthenticated => PoolReason::CredentialsRejected,
+        Class::Forbidden => PoolReason::PermissionDenied,
+        Class::Throttled => PoolReason::Throttled,
+        Class::NotFound | Class::Server | Class::Unreachable => PoolReason::Unreachable,
+        Class::Conflict
+        | Class::Precondition
+        | Class::Quota
+        | Class::Allocation
+        | Class::Invalid
+        | Class::Unexpected => PoolReason::UnexpectedAnswer,
+    };
+    Why { reason, message: crate::chain(error) }
+}

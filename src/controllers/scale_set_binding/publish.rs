@@ -1,0 +1,253 @@
+//! Status and events of a binding. Never calls a cloud.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use poolkeeper_api::{
+    AgentPool, ScaleSetBinding, ScaleSetBindingStatus,
+    scale_set_binding::{AgentBootstrapType, ClaimStatus, ScaleSetFacts},
+};
+use poolkeeper_azure::{MachinePriority, OrchestrationMode, ScaleSet};
+use poolkeeper_policy::{BindingReason as Reason, Mode, Truth};
+
+use super::{Fault, Standing, requirements};
+use crate::{
+    conditions::{self, Desired},
+    context::Context,
+    controllers::agent_pool,
+    events::Note,
+    kubernetes,
+};
+
+/// What a pass found out.
+pub(super) struct Findings<'a> {
+    pub(super) binding: &'a ScaleSetBinding,
+    pub(super) pool: Option<&'a AgentPool>,
+    pub(super) mode: Mode,
+    pub(super) set: Option<&'a ScaleSet>,
+    pub(super) fault: Option<Fault>,
+    /// Why the last read failed.
+    pub(super) unreachable: Option<Fault>,
+    pub(super) standing: Standing,
+    pub(super) now: Timestamp,
+}
+
+fn desired(kind: &'static str, truth: Truth, reason: Reason, message: impl Into<String>) -> Desired {
+    Desired { kind, truth, reason: reason.as_str(), message: message.into() }
+}
+
+/// Throttling and lost connections pass by themselves; whatever else is wrong needs a person.
+fn needs_a_person(reason: Reason) -> bool {
+    !matches!(reason, Reason::Throttled | Reason::Unreachable | Reason::UnexpectedAnswer)
+}
+
+fn conditions(findings: &Findings<'_>) -> Vec<Desired> {
+    let Findings { binding, pool, mode, set, fault, standing, .. } = findings;
+    let unmet = set.and_then(|set| requirements::first_fault(binding, set));
+    let stalled = fault.clone().filter(|fault| needs_a_person(fault.reason)).or(unmet);
+    let stalled = stalled.map(|fault| desired("Stalled", Truth::True, fault.reason, fault.message));
+    let deleting = binding.metadata.deletion_timestamp.is_some();
+    let reconciling = if stalled.is_some() {
+        None
+    } else if deleting {
+        Some(desired("Reconciling", Truth::True, Reason::Draining, "its agents finish their jobs and go"))
+    } else if matches!(standing, Standing::NotObserved | Standing::NotRenewed) && *mode == Mode::Active {
+        Some(desired("Reconciling", Truth::True, Reason::Claiming, "claiming the scale set"))
+    } else {
+        None
+    };
+    let image = image(findings).unwrap_or_default();
+    let pool_name = pool.map(ResourceExt::name_any).unwrap_or_default();
+    let ready = match stalled.as_ref().or(reconciling.as_ref()) {
+        Some(blocking) => Desired { kind: "Ready", truth: Truth::False, ..blocking.clone() },
+        None if binding.spec.max_agents == Some(0) => desired(
+            "Ready",
+            Truth::True,
+            Reason::Cordoned,
+            "maxAgents is 0: no new VMs, present agents finish and go",
+        ),
+        None => match mode {
+            Mode::Observe => {
+                desired("Ready", Truth::True, Reason::Observing, "the pool only observes: nothing is claimed")
+            }
+            Mode::Paused => desired("Ready", Truth::True, Reason::Paused, "the pool is paused"),
+            Mode::Active if image.is_empty() => {
+                desired("Ready", Truth::True, Reason::Bound, format!("serves pool {pool_name}"))
+            }
+            Mode::Active => {
+                desired("Ready", Truth::True, Reason::Bound, format!("serves {image} of pool {pool_name}"))
+            }
+        },
+    };
+    let mut all = vec![ready];
+    all.extend(stalled);
+    all.extend(reconciling);
+    all.extend([reachable(findings), claimed(standing), met(findings), bootstrap(binding)]);
+    all
+}
+
+fn reachable(findings: &Findings<'_>) -> Desired {
+    let kind = "ScaleSetReachable";
+    match (&findings.unreachable, findings.set) {
+        (Some(fault), _) => {
+            let known = [
+                Reason::CredentialsRejected,
+                Reason::PermissionDenied,
+                Reason::ScaleSetNotFound,
+                Reason::Throttled,
+                Reason::Unreachable,
+                Reason::UnexpectedAnswer,
+            ];
+            if known.contains(&fault.reason) {
+                desired(kind, Truth::False, fault.reason, fault.message.clone())
+            } else {
+                desired(kind, Truth::Unknown, Reason::NotObserved, fault.message.clone())
+            }
+        }
+        (None, Some(_)) => desired(kind, Truth::True, Reason::Reachable, ""),
+        (None, None) => desired(kind, Truth::Unknown, Reason::NotObserved, ""),
+    }
+}
+
+fn claimed(standing: &Standing) -> Desired {
+    let kind = "Claimed";
+    match standing {
+        Standing::Claimed { .. } => desired(kind, Truth::True, Reason::Claimed, ""),
+        Standing::Foreign { found, .. } => desired(kind, Truth::False, Reason::ScaleSetInUse, found.clone()),
+        Standing::NotRenewed => {
+            desired(kind, Truth::False, Reason::NotRenewed, "the claim could not be renewed for an hour")
+        }
+        Standing::NotWanted => desired(kind, Truth::False, Reason::NotWanted, "mode Observe claims nothing"),
+        Standing::NotObserved => desired(kind, Truth::Unknown, Reason::NotObserved, ""),
+    }
+}
+
+fn met(findings: &Findings<'_>) -> Desired {
+    let kind = "RequirementsMet";
+    let Some(set) = findings.set else { return desired(kind, Truth::Unknown, Reason::NotObserved, "") };
+    let rows = requirements::rows(findings.binding, set);
+    let unmet: Vec<String> = rows
+        .iter()
+        .filter(|row| !row.met && !row.advice)
+        .map(|row| format!("{}: {}", row.name, row.command))
+        .collect();
+    let advice: Vec<&str> =
+        rows.iter().filter(|row| !row.met && row.advice).map(|row| row.name.as_str()).collect();
+    if !unmet.is_empty() {
+        desired(kind, Truth::False, Reason::Unmet, unmet.join("; "))
+    } else if advice.is_empty() {
+        desired(kind, Truth::True, Reason::Met, "")
+    } else {
+        desired(kind, Truth::True, Reason::Met, format!("advice: {}", advice.join(", ")))
+    }
+}
+
+fn bootstrap(binding: &ScaleSetBinding) -> Desired {
+    match binding.spec.agent_bootstrap.type_ {
+        AgentBootstrapType::External => {
+            desired("BootstrapCurrent", Truth::True, Reason::External, "the image registers its agent itself")
+        }
+        AgentBootstrapType::Managed => desired("BootstrapCurrent", Truth::Unknown, Reason::NotObserved, ""),
+    }
+}
+
+fn image(findings: &Findings<'_>) -> Option<String> {
+    let images = agent_pool::images(&findings.pool?.spec).ok()?;
+    let index = agent_pool::image_of(findings.binding, &images)?;
+    images.get(index).map(|image| image.name.clone()).filter(|name| !name.is_empty())
+}
+
+fn facts(set: &ScaleSet) -> ScaleSetFacts {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let profile = set.profile.as_ref();
+    let image = profile.and_then(|profile| profile.image.as_ref()).map(|image| {
+        let id = image.id.as_deref().or(image.shared_gallery_image_id.as_deref());
+        match id {
+            // A gallery's image: its last parts are name and version.
+            Some(id) => {
+                let parts: Vec<&str> = id.rsplit('/').filter(|part| *part != "versions").take(2).collect();
+                parts.into_iter().rev().collect::<Vec<_>>().join("/")
+            }
+            None => format!("{}/{}", text(image.sku.as_deref()), text(image.version.as_deref())),
+        }
+    });
+    ScaleSetFacts {
+        location: text(set.location.as_deref()),
+        sku: set.sku.as_ref().map(|sku| sku.name.clone()).unwrap_or_default(),
+        orchestration_mode: text(set.orchestration_mode.as_ref().map(OrchestrationMode::as_str)),
+        priority: text(profile.and_then(|profile| profile.priority.as_ref()).map(MachinePriority::as_str)),
+        ephemeral_os_disk: profile.is_some_and(|profile| profile.os_disk.ephemeral),
+        image: image.unwrap_or_default(),
+        capacity: set.sku.as_ref().and_then(|sku| sku.capacity).map_or(0, agent_pool::count),
+    }
+}
+
+/// The status that a pass ends in.
+fn status(findings: &Findings<'_>) -> ScaleSetBindingStatus {
+    let Findings { binding, pool, set, standing, now, .. } = findings;
+    let before = binding.status.clone().unwrap_or_default();
+    let name = binding.name_any();
+    let agents = pool
+        .and_then(|pool| pool.status.as_ref())
+        .and_then(|status| status.bindings.iter().find(|summary| summary.name == name))
+        .and_then(|summary| summary.agents.clone());
+    ScaleSetBindingStatus {
+        observed_generation: binding.metadata.generation,
+        image: image(findings),
+        conditions: conditions::merge(
+            &before.conditions,
+            conditions(findings),
+            binding.metadata.generation,
+            *now,
+        ),
+        scale_set: set.map(facts).or(before.scale_set),
+        claim: match standing {
+            Standing::Claimed { renewed_at } => Some(ClaimStatus {
+                owner: pool
+                    .and_then(|_| set.and_then(|set| set.tags.get(crate::claim::OWNER_TAG).cloned()))
+                    .unwrap_or_default(),
+                renewed_at: Time(Timestamp::from_second(renewed_at.as_second()).unwrap_or(*renewed_at)),
+            }),
+            Standing::Foreign { .. } | Standing::NotRenewed | Standing::NotWanted | Standing::NotObserved => {
+                None
+            }
+        },
+        requirements: set.map(|set| requirements::rows(binding, set)).unwrap_or(before.requirements),
+        agents: agents.or(before.agents),
+        start_time: before.start_time,
+        failed_starts: before.failed_starts,
+        bootstrap: before.bootstrap,
+    }
+}
+
+/// Writes the status if it differs, and tells what began to be wrong.
+pub(super) async fn publish(ctx: &Context, findings: &Findings<'_>) -> Result<(), kube::Error> {
+    let binding = findings.binding;
+    let before = binding.status.clone().unwrap_or_default();
+    let after = status(findings);
+    if before == after {
+        return Ok(());
+    }
+    let reason_of = |status: &ScaleSetBindingStatus, kind: &str| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == kind)
+            .map(|condition| condition.reason.clone())
+    };
+    for kind in ["Stalled", "Claimed"] {
+        if reason_of(&before, kind) == reason_of(&after, kind) {
+            continue;
+        }
+        if let Some(found) = conditions(findings).into_iter().find(|found| found.kind == kind) {
+            let warning = kind == "Stalled";
+            if warning || found.truth == Truth::True {
+                let message =
+                    if warning { found.message } else { "the scale set is claimed for this pool".to_owned() };
+                let note = Note { warning, reason: found.reason, action: "Claim", message };
+                ctx.events.publish(&kubernetes::object_reference(binding), note).await;
+            }
+        }
+    }
+    kubernetes::apply_status(ctx, binding, &after).await
+}
