@@ -1,0 +1,155 @@
+//! The whole stage at once: control plane, simulated clouds, the installed chart, and the operator that it describes.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use poolkeeper_clock::Clock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::control::Control;
+use crate::control_plane::succeeded;
+use crate::quickstart::{ExampleWorld, NAMESPACE, Quickstart};
+use crate::{Binaries, ControlPlane, Operator, RELEASE, Simulator, Tools, World, values_for};
+
+/// Where the chart is installed.
+const OPERATOR_NAMESPACE: &str = "poolkeeper";
+
+/// Everything that runs. Dropping it ends everything, the operator first.
+#[derive(Debug)]
+pub struct Stage {
+    /// The operator, with the chart's rights and configuration.
+    pub operator: Operator,
+    /// Both clouds.
+    pub simulator: Simulator,
+    /// The API server.
+    pub control_plane: ControlPlane,
+    /// The world behind the clouds.
+    pub control: Control,
+    world: ExampleWorld,
+}
+
+impl Stage {
+    /// Starts all of it, and says what it does.
+    ///
+    /// # Errors
+    /// If a part does not start; the message has the end of its output.
+    pub async fn start(
+        world: ExampleWorld,
+        seed: u64,
+        speed: u32,
+        mut say: impl FnMut(&str),
+    ) -> Result<Self> {
+        let binaries = Binaries::find()?;
+        say("control plane, kubectl and helm: looking for them, and building what is missing");
+        let tools = Tools::ensure().await?;
+        say("control plane: starting etcd and kube-apiserver");
+        let control_plane = ControlPlane::start(&tools).await?;
+        // One instant for both, so that their clocks agree.
+        let clock = Clock::new(Timestamp::now(), f64::from(speed));
+        let simulator = Simulator::start(&binaries, World::Text(&world.text()), seed, Some(clock)).await?;
+        let url = simulator.url();
+        say(&format!("simulator: Azure and Azure DevOps at {url}, {speed} times as fast, seed {seed}"));
+        control_plane.install_chart(OPERATOR_NAMESPACE, &values_for(&simulator)?).await?;
+        say(&format!("chart: installed with helm as {RELEASE} in namespace {OPERATOR_NAMESPACE}"));
+        let identity = control_plane.service_account_kubeconfig(OPERATOR_NAMESPACE, RELEASE).await?;
+        let configuration = control_plane.operator_configuration(OPERATOR_NAMESPACE).await?;
+        let operator = Operator::start(&binaries, &identity, &configuration, Some(clock), &[]).await?;
+        operator.wait_ready().await?;
+        say("operator: runs as the chart's ServiceAccount, with the configuration of the chart's ConfigMap");
+        let control = Control::new(&simulator)?;
+        Ok(Self { operator, simulator, control_plane, control, world })
+    }
+
+    /// Applies `examples/quickstart`, with `spec` merged into the spec of its AgentPool. Returns what was changed, and
+    /// what kubectl said.
+    ///
+    /// # Errors
+    /// If the API server refuses a manifest; the message is kubectl's.
+    pub async fn apply_quickstart(&self, spec: &serde_json::Value) -> Result<(Quickstart, String)> {
+        let quickstart = Quickstart::read(&self.simulator, &self.world, spec)?;
+        // It has the simulator's tokens: a file that goes when the stage does, and that only its user can read.
+        let folder = self.simulator.directory();
+        let path = folder.path().join("quickstart.json");
+        if path.exists() {
+            std::fs::remove_file(&path)?;
+        }
+        folder.write("quickstart.json", quickstart.text().as_bytes())?;
+        let said = self.kubectl(&["apply", "--filename", &path.to_string_lossy()]).await?;
+        Ok((quickstart, said))
+    }
+
+    /// Runs kubectl in the namespace of the pool, and returns its output.
+    ///
+    /// # Errors
+    /// If kubectl fails; the message is kubectl's.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let mut all = vec!["--namespace", NAMESPACE];
+        all.extend(arguments);
+        let output = self.control_plane.kubectl(&all).await?;
+        succeeded(&format!("kubectl {}", arguments.join(" ")), &output)?;
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Fails if the operator has ended by itself.
+    ///
+    /// # Errors
+    /// With its exit status.
+    pub fn check_operator(&mut self) -> Result<()> {
+        let ended = self.operator.exited()?;
+        ensure!(ended.is_none(), "the operator has ended by itself{}", status(ended));
+        Ok(())
+    }
+
+    /// Copies all logs, the simulator's journal and the objects into a new folder that stays. What cannot be read any
+    /// more is left out.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub async fn keep_logs(&self) -> Result<PathBuf> {
+        let folder = std::env::temp_dir().join(format!("poolkeeper-logs-{}", std::process::id()));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| folder.display().to_string())?;
+        let control_plane = self.control_plane.directory().path().join("control-plane.log");
+        for log in [self.operator.log(), self.simulator.log(), &control_plane] {
+            if let Some(name) = log.file_name() {
+                let _missing = std::fs::copy(log, folder.join(name));
+            }
+        }
+        if let Ok(journal) = self.control.journal(0).await {
+            let text: String = journal.iter().map(|entry| format!("{}\n", entry.text)).collect();
+            std::fs::write(folder.join("journal.txt"), text)?;
+        }
+        // No Secrets: only what poolkeeper itself publishes.
+        if let Ok(objects) = self.kubectl(&["get", "poolkeeper,events.events.k8s.io", "--output=yaml"]).await
+        {
+            std::fs::write(folder.join("objects.yaml"), objects)?;
+        }
+        Ok(folder)
+    }
+}
+
+/// Returns when somebody ends this program: with Ctrl-C, with SIGTERM, or by closing the terminal. Dropping the stage
+/// then is what ends its processes.
+pub async fn interrupted() {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
+    }
+}
+
+fn status(ended: Option<std::process::ExitStatus>) -> String {
+    ended.map(|status| format!(" ({status})")).unwrap_or_default()
+}
