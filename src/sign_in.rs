@@ -125,10 +125,7 @@ impl SignIn {
     /// # Errors
     /// [`SetupError`] where an address of the configuration is not usable.
     pub fn new(http: Http, config: Config, calls: CallLog) -> Result<Self, SetupError> {
-        // The scope of tokens is the address of Resource Manager, in every cloud.
-        let scope = format!("{}/.default", config.resource_manager().trim_end_matches('/'));
-        let cloud = Cloud::custom(config.resource_manager(), config.authority(), &scope)?;
-        Ok(Self { http, cloud, config, calls, kept: Mutex::default() })
+        Ok(Self { http, cloud: config.cloud()?, config, calls, kept: Mutex::default() })
     }
 
     /// The pool's organization, signed in.

@@ -204,21 +204,16 @@ fn leaving(
 
 /// The larger of constant and schedule, and when it changes.
 fn standby(pool: &Pool, now: Timestamp) -> (Level, Option<Change>) {
-    let constant = Level {
-        agents: pool.standby.agents,
-        source: if pool.standby.agents > 0 { Source::Constant } else { Source::Off },
-        name: None,
-        until: None,
-    };
-    let Some(schedule) = &pool.standby.schedule else { return (constant, None) };
-    let scheduled = schedule.level(now);
-    let mut change = schedule.next_change(now);
-    if let Some(change) = change.as_mut().filter(|change| change.agents < constant.agents) {
-        change.agents = constant.agents;
-        change.source = constant.source;
-        change.name = None;
+    let agents = pool.standby.agents;
+    match &pool.standby.schedule {
+        Some(schedule) => {
+            (schedule.level_with_constant(now, agents), schedule.next_change_with_constant(now, agents))
+        }
+        None => {
+            let source = if agents > 0 { Source::Constant } else { Source::Off };
+            (Level { agents, source, name: None, until: None }, None)
+        }
     }
-    (if scheduled.agents > constant.agents { scheduled } else { constant }, change)
 }
 
 /// Some scale set that can be written to has been listed.

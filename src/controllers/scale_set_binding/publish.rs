@@ -126,15 +126,10 @@ fn met(findings: &Findings<'_>) -> Desired {
     let kind = "RequirementsMet";
     let Some(set) = findings.set else { return desired(kind, Truth::Unknown, Reason::NotObserved, "") };
     let rows = requirements::rows(findings.binding, set);
-    let unmet: Vec<String> = rows
-        .iter()
-        .filter(|row| !row.met && !row.advice)
-        .map(|row| format!("{}: {}", row.name, row.command))
-        .collect();
     let advice: Vec<&str> =
         rows.iter().filter(|row| !row.met && row.advice).map(|row| row.name.as_str()).collect();
-    if !unmet.is_empty() {
-        desired(kind, Truth::False, Reason::Unmet, unmet.join("; "))
+    if let Some(unmet) = requirements::unmet(&rows) {
+        desired(kind, Truth::False, Reason::Unmet, unmet)
     } else if advice.is_empty() {
         desired(kind, Truth::True, Reason::Met, "")
     } else {

@@ -91,10 +91,13 @@ pub(super) fn first_fault(binding: &ScaleSetBinding, set: &ScaleSet) -> Option<F
             ),
         });
     }
-    let unmet: Vec<String> = rows(binding, set)
-        .into_iter()
-        .filter(|row| !row.met && !row.advice)
-        .map(|row| format!("{}: {}", row.name, row.command))
-        .collect();
-    (!unmet.is_empty()).then(|| Fault { reason: BindingReason::RequirementsUnmet, message: unmet.join("; ") })
+    let unmet = unmet(&rows(binding, set));
+    unmet.map(|message| Fault { reason: BindingReason::RequirementsUnmet, message })
+}
+
+/// The required rows that are not met, each with its command; `None` if all are.
+pub(super) fn unmet(rows: &[Requirement]) -> Option<String> {
+    let required = rows.iter().filter(|row| !row.met && !row.advice);
+    let unmet: Vec<String> = required.map(|row| format!("{}: {}", row.name, row.command)).collect();
+    (!unmet.is_empty()).then(|| unmet.join("; "))
 }
