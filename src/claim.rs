@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, fmt::strtime, tz::TimeZon
 pub(crate) const OWNER_TAG: &str = "poolkeeper-owner";
 /// When the holder last said so, RFC 3339 in UTC.
 pub(crate) const RENEWED_TAG: &str = "poolkeeper-renewed-at";
+/// When the holder took the scale set, RFC 3339 in UTC: what was there before is older.
+pub(crate) const CLAIMED_TAG: &str = "poolkeeper-claimed-at";
 /// A claim is renewed this often.
 pub(crate) const RENEWAL: SignedDuration = SignedDuration::from_mins(30);
 /// A claim that nobody renewed for four renewals is over.
@@ -23,9 +25,21 @@ pub(crate) enum Claim {
     /// Nobody, or one whose claim has lapsed.
     Free,
     /// We do.
-    Ours { renewed_at: Timestamp },
+    Ours { since: Option<Timestamp>, renewed_at: Timestamp },
     /// Somebody else, with the sentence for the person.
     Foreign { message: String, found: String },
+}
+
+impl Claim {
+    /// Why nothing may be written to the scale set; a claim of ours that has lapsed is anybody's, and renewed first.
+    pub(crate) fn writable(&self, now: Timestamp) -> Result<(), String> {
+        match self {
+            Self::Ours { renewed_at, .. } if now.duration_since(*renewed_at) < LAPSE => Ok(()),
+            Self::Ours { .. } => Err("the claim on the scale set has lapsed; it is renewed first".to_owned()),
+            Self::Free => Err("the claim on the scale set is gone; it is taken again".to_owned()),
+            Self::Foreign { message, .. } => Err(message.clone()),
+        }
+    }
 }
 
 /// Who we are on a scale set's tags.
@@ -46,7 +60,8 @@ pub(crate) fn judge(
     let Some((_, holder)) = tag(tags, OWNER_TAG) else { return Claim::Free };
     let renewed_at = tag(tags, RENEWED_TAG).and_then(|(_, text)| text.parse::<Timestamp>().ok());
     if holder == us {
-        return Claim::Ours { renewed_at: renewed_at.unwrap_or(Timestamp::UNIX_EPOCH) };
+        let since = tag(tags, CLAIMED_TAG).and_then(|(_, text)| text.parse().ok());
+        return Claim::Ours { since, renewed_at: renewed_at.unwrap_or(Timestamp::UNIX_EPOCH) };
     }
     // An unreadable time counts as fresh: unknown is not over.
     match renewed_at {
@@ -70,41 +85,48 @@ pub(crate) fn judge(
     }
 }
 
-/// The tags with our claim in them.
+/// The tags with our claim in them; a renewal keeps since when it is ours.
 pub(crate) fn claimed(tags: &BTreeMap<String, String>, us: &str, now: Timestamp) -> BTreeMap<String, String> {
+    let holds = tag(tags, OWNER_TAG).is_some_and(|(_, holder)| holder == us);
+    let since = tag(tags, CLAIMED_TAG).and_then(|(_, text)| text.parse::<Timestamp>().ok()).filter(|_| holds);
+    // Whole seconds are enough for hours.
+    let stamp = |time: Timestamp| time.round(jiff::Unit::Second).unwrap_or(time).to_string();
     let mut tags = released(tags);
     tags.insert(OWNER_TAG.to_owned(), us.to_owned());
-    // Whole seconds are enough for hours.
-    let stamp = now.round(jiff::Unit::Second).unwrap_or(now);
-    tags.insert(RENEWED_TAG.to_owned(), stamp.to_string());
+    tags.insert(RENEWED_TAG.to_owned(), stamp(now));
+    tags.insert(CLAIMED_TAG.to_owned(), stamp(since.unwrap_or(now)));
     tags
 }
 
 /// The tags without a claim of ours.
 pub(crate) fn released(tags: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let ours = |name: &str| name.eq_ignore_ascii_case(OWNER_TAG) || name.eq_ignore_ascii_case(RENEWED_TAG);
+    let ours =
+        |name: &str| [OWNER_TAG, RENEWED_TAG, CLAIMED_TAG].iter().any(|tag| name.eq_ignore_ascii_case(tag));
     tags.iter().filter(|(name, _)| !ours(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// A fresh claim of Azure DevOps' own scale set agents.
+/// A fresh claim of Azure DevOps' own scale set agents, in either spelling of its tags.
 fn elastic(tags: &BTreeMap<String, String>, take_over_from: Option<&str>, now: Timestamp) -> Option<Claim> {
-    let (name, pool) = ELASTIC_TAGS.iter().find_map(|name| tag(tags, name))?;
-    let lapse = if take_over_from == Some(pool) { LAPSE } else { ELASTIC_LAPSE };
-    let stamp = ELASTIC_TAGS.iter().find_map(|name| tag(tags, &format!("{name}timestamp")));
-    let renewed = stamp.and_then(|(_, text)| instant(text));
-    if renewed.is_some_and(|renewed| now.duration_since(renewed) >= lapse) {
-        return None;
-    }
-    let since = renewed.map_or_else(
-        || "renewed at an unreadable time".to_owned(),
-        |renewed| format!("last renewed {}, lapses at {}", clock(renewed), clock(later(renewed, lapse))),
-    );
-    Some(Claim::Foreign {
-        message: format!(
-            "This virtual machine scale set is already in use by pool {pool}: delete that pool; its claim, {since}, \
-             or name it in takeOverFrom"
-        ),
-        found: format!("tag {name}: {pool}"),
+    ELASTIC_TAGS.iter().find_map(|spelling| {
+        let (name, pool) = tag(tags, spelling)?;
+        let taken_over = take_over_from.is_some_and(|from| from.eq_ignore_ascii_case(pool));
+        let lapse = if taken_over { LAPSE } else { ELASTIC_LAPSE };
+        // An unreadable or missing time counts as fresh: unknown is not over.
+        let renewed = tag(tags, &format!("{spelling}timestamp")).and_then(|(_, text)| instant(text));
+        if renewed.is_some_and(|renewed| now.duration_since(renewed) >= lapse) {
+            return None;
+        }
+        let since = renewed.map_or_else(
+            || "renewed at an unreadable time".to_owned(),
+            |renewed| format!("last renewed {}, lapses at {}", clock(renewed), clock(later(renewed, lapse))),
+        );
+        Some(Claim::Foreign {
+            message: format!(
+                "This virtual machine scale set is already in use by pool {pool}: delete that pool; its claim, {since}, \
+                 or name it in takeOverFrom"
+            ),
+            found: format!("tag {name}: {pool}"),
+        })
     })
 }
 
@@ -158,8 +180,30 @@ mod tests {
     fn a_claim_of_ours_is_found_and_keeps_other_tags() {
         let now = at("2026-11-23T08:30:00.25Z");
         let claimed = claimed(&tags(&[("team", "ci")]), US, now);
-        assert_eq!(judge(&claimed, US, None, now), Claim::Ours { renewed_at: at("2026-11-23T08:30:00Z") });
+        let since = Some(at("2026-11-23T08:30:00Z"));
+        let ours = |renewed_at| Claim::Ours { since, renewed_at: at(renewed_at) };
+        assert_eq!(judge(&claimed, US, None, now), ours("2026-11-23T08:30:00Z"));
         assert_eq!(released(&claimed), tags(&[("team", "ci")]));
+
+        let later = at("2026-11-23T09:00:00Z");
+        let renewed = super::claimed(&claimed, US, later);
+        assert_eq!(judge(&renewed, US, None, later), ours("2026-11-23T09:00:00Z"));
+        let another = super::claimed(&renewed, "poolkeeper/6f0e/ci/win", later);
+        let Claim::Ours { since, .. } = judge(&another, "poolkeeper/6f0e/ci/win", None, later) else {
+            panic!("taken")
+        };
+        assert_eq!(since, Some(later), "another holder starts anew");
+    }
+
+    #[test]
+    fn only_a_fresh_claim_of_ours_lets_us_write() {
+        let now = at("2026-11-23T08:30:00Z");
+        let tags = claimed(&BTreeMap::new(), US, now);
+        let writable = |at: &str| judge(&tags, US, None, at.parse().unwrap()).writable(at.parse().unwrap());
+        assert_eq!(writable("2026-11-23T10:29:59Z"), Ok(()));
+        assert!(writable("2026-11-23T10:30:00Z").unwrap_err().contains("lapsed"));
+        assert!(judge(&tags, "poolkeeper/6f0e/ci/win", None, now).writable(now).is_err());
+        assert!(Claim::Free.writable(now).is_err());
     }
 
     #[test]
@@ -181,9 +225,20 @@ mod tests {
                 assert!(is_foreign(&judged(None, "2026-11-23T10:09:00Z")), "{name} {stamp}");
                 assert_eq!(judged(None, "2026-11-23T10:10:00Z"), Claim::Free, "{name} {stamp}");
                 assert!(is_foreign(&judged(Some("other"), "2026-11-23T08:10:00Z")));
-                assert_eq!(judged(Some("linux-old"), "2026-11-23T08:10:00Z"), Claim::Free);
+                assert_eq!(judged(Some("Linux-Old"), "2026-11-23T08:10:00Z"), Claim::Free);
             }
         }
+        // Both spellings: the fresh one holds.
+        let both = tags(&[
+            ("_AzureDevOpsElasticPool", "old"),
+            ("_AzureDevOpsElasticPoolTimeStamp", "2026-11-22T06:10:00Z"),
+            ("__AzureDevOpsElasticPool", "new"),
+            ("__AzureDevOpsElasticPoolTimeStamp", "2026-11-23T06:10:00Z"),
+        ]);
+        let Claim::Foreign { found, .. } = judge(&both, US, None, at("2026-11-23T07:00:00Z")) else {
+            panic!("the second is fresh")
+        };
+        assert_eq!(found, "tag __AzureDevOpsElasticPool: new");
         let Claim::Foreign { message, found } = judge(
             &tags(&[("_AzureDevOpsElasticPool", "linux-old"), ("_AzureDevOpsElasticPoolTimeStamp", "?")]),
             US,

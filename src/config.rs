@@ -25,6 +25,7 @@ struct Azure {
     cloud: Cloud,
     resource_manager: Option<String>,
     authority: Option<String>,
+    audience: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -40,6 +41,16 @@ enum Cloud {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct AzureDevOps {
     hosts: Vec<String>,
+    calls_per_minute: Option<u32>,
+    parallel_jobs: Vec<ParallelJobs>,
+}
+
+/// The parallel jobs that an organisation has bought.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ParallelJobs {
+    organization: String,
+    jobs: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,6 +58,14 @@ struct AzureDevOps {
 struct OwnIdentity {
     namespaces: Vec<String>,
     scale_set_prefixes: Vec<String>,
+}
+
+/// Reads of jobs and agents every 10 s for 25 pools of one organisation.
+const CALLS_PER_MINUTE: u32 = 300;
+
+/// An organisation's URL as it is compared.
+fn organization(url: &str) -> String {
+    url.trim_end_matches('/').to_ascii_lowercase()
 }
 
 /// Why the operator does not start with this configuration.
@@ -138,7 +157,8 @@ impl Config {
             Cloud::Government => poolkeeper_azure::Cloud::government(),
             Cloud::China => poolkeeper_azure::Cloud::china(),
             Cloud::Custom => {
-                let scope = format!("{}/.default", self.resource_manager());
+                let audience = self.azure.audience.as_deref().unwrap_or(self.resource_manager());
+                let scope = format!("{}/.default", audience.trim_end_matches('/'));
                 let cloud =
                     poolkeeper_azure::Cloud::custom(self.resource_manager(), self.authority(), &scope)?;
                 if self.only_loopback() { cloud.with_metadata(self.authority()) } else { Ok(cloud) }
@@ -150,6 +170,20 @@ impl Config {
     #[must_use]
     pub fn watch_namespaces(&self) -> &[String] {
         &self.watch_namespaces
+    }
+
+    /// The parallel jobs of the organisation at `url`, where the configuration says how many there are.
+    #[must_use]
+    pub fn parallel_jobs(&self, url: &str) -> Option<u32> {
+        let url = organization(url);
+        self.azure_devops.parallel_jobs.iter().find(|known| known.organization == url).map(|known| known.jobs)
+    }
+
+    /// Calls a minute to one organisation, at most. Azure DevOps limits the use of its resources, not calls, and says
+    /// in headers what is left; this keeps us far from it.
+    #[must_use]
+    pub fn calls_per_minute(&self) -> u32 {
+        self.azure_devops.calls_per_minute.unwrap_or(CALLS_PER_MINUTE)
     }
 
     /// Whether a token may go to an organisation at `host`, or `host:port` where its URL names one.

@@ -1,13 +1,14 @@
 //! What every pass works with.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
-use poolkeeper_azure::ScaleSet;
+use poolkeeper_azure::{Instance, ScaleSet, Usage};
 use poolkeeper_clock::Clock;
+use poolkeeper_policy::{Limit, Want, fair_shares};
 
 use crate::{
     config::Config,
@@ -67,6 +68,14 @@ pub struct Caches {
     bindings: PerObject<BindingCache>,
     /// Scale sets as the pools' passes have read them, by binding, for the bindings' status.
     sets: Mutex<HashMap<Key, (ScaleSet, Timestamp)>>,
+    /// Instances as the bindings' passes have listed them, for the pools': a list costs one of ten a minute.
+    instances: Mutex<HashMap<Key, (Vec<Instance>, Timestamp)>>,
+    /// Quotas in use, by subscription and region.
+    usages: Mutex<HashMap<Key, (Vec<Usage>, Timestamp)>>,
+    /// Running and queued jobs of each pool, by the organisation's URL.
+    demands: Mutex<HashMap<String, BTreeMap<Key, Want>>>,
+    /// What keeps bindings from growing, as their pools have found, for the bindings' status.
+    limits: Mutex<HashMap<Key, Limit>>,
 }
 
 /// A panic of another pass leaves nothing half done in these maps.
@@ -86,11 +95,19 @@ impl Context {
     /// The pool is gone: so are its figures and caches.
     pub(crate) fn forget_pool(&self, namespace: &str, name: &str) {
         self.caches.pools.forget(namespace, name);
+        let key = (namespace.to_owned(), name.to_owned());
+        for wants in lock(&self.caches.demands).values_mut() {
+            wants.remove(&key);
+        }
         self.metrics.forget_pool(namespace, name);
+        self.sign_in.forget_pool(namespace, name);
     }
 
     pub(crate) fn forget_binding(&self, namespace: &str, name: &str) {
         self.caches.bindings.forget(namespace, name);
+        self.note_limit(namespace, name, None);
+        self.take_instances(namespace, name);
+        self.sign_in.forget_binding(namespace, name);
         self.forget_seen_set(namespace, name);
     }
 
@@ -101,6 +118,60 @@ impl Context {
 
     pub(crate) fn seen_set(&self, namespace: &str, binding: &str) -> Option<(ScaleSet, Timestamp)> {
         lock(&self.caches.sets).get(&(namespace.to_owned(), binding.to_owned())).cloned()
+    }
+
+    /// Hands on what a binding's pass has listed.
+    pub(crate) fn note_instances(
+        &self,
+        namespace: &str,
+        binding: &str,
+        listed: Vec<Instance>,
+        at: Timestamp,
+    ) {
+        lock(&self.caches.instances).insert((namespace.to_owned(), binding.to_owned()), (listed, at));
+    }
+
+    /// Takes what a binding's pass has listed, once.
+    pub(crate) fn take_instances(
+        &self,
+        namespace: &str,
+        binding: &str,
+    ) -> Option<(Vec<Instance>, Timestamp)> {
+        lock(&self.caches.instances).remove(&(namespace.to_owned(), binding.to_owned()))
+    }
+
+    pub(crate) fn usages(&self, subscription: &str, location: &str) -> Option<(Vec<Usage>, Timestamp)> {
+        lock(&self.caches.usages).get(&(subscription.to_owned(), location.to_owned())).cloned()
+    }
+
+    /// Notes the quotas of a subscription and region that a pool's pass has read.
+    pub(crate) fn note_usages(&self, subscription: &str, location: &str, usages: &[Usage], at: Timestamp) {
+        let key = (subscription.to_owned(), location.to_owned());
+        lock(&self.caches.usages).insert(key, (usages.to_vec(), at));
+    }
+
+    /// A pool's fair part of its organisation's parallel jobs, where the configuration says how many there are.
+    pub(crate) fn parallel_jobs(&self, url: &str, namespace: &str, pool: &str, want: Want) -> Option<u32> {
+        let total = self.config.parallel_jobs(url)?;
+        let key = (namespace.to_owned(), pool.to_owned());
+        let mut demands = lock(&self.caches.demands);
+        let wants = demands.entry(url.trim_end_matches('/').to_ascii_lowercase()).or_default();
+        wants.insert(key.clone(), want);
+        fair_shares(total, wants).get(&key).copied()
+    }
+
+    /// Notes what keeps a binding from growing, or that nothing does.
+    pub(crate) fn note_limit(&self, namespace: &str, binding: &str, limit: Option<&Limit>) {
+        let key = (namespace.to_owned(), binding.to_owned());
+        let mut limits = lock(&self.caches.limits);
+        match limit {
+            Some(limit) => _ = limits.insert(key, limit.clone()),
+            None => _ = limits.remove(&key),
+        }
+    }
+
+    pub(crate) fn limit(&self, namespace: &str, binding: &str) -> Option<Limit> {
+        lock(&self.caches.limits).get(&(namespace.to_owned(), binding.to_owned())).cloned()
     }
 
     pub(crate) fn forget_seen_set(&self, namespace: &str, binding: &str) {

@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config as KubeConfig, ResourceExt};
+use poolkeeper_budget::Budgets;
 use poolkeeper_rest::{CallLog, Http, Limits};
 use tokio::{
     net::TcpListener,
@@ -68,9 +69,10 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let kube = client().await?;
     let cluster = cluster(&kube).await?;
     let calls = CallLog::default();
-    let metrics = Metrics::new(calls.clone());
+    let budgets = Budgets::new(config.calls_per_minute());
+    let metrics = Metrics::new(calls.clone(), budgets.clone(), clock);
     let http = Http::new(Limits::default()).context("cannot make an HTTP client")?;
-    let sign_in = SignIn::new(http, config.clone(), calls)
+    let sign_in = SignIn::new(http, config.clone(), calls, budgets, clock)
         .context("azure: the addresses of the configuration are not usable")?;
     let instance = std::env::var("HOSTNAME").unwrap_or_else(|_| kubernetes::MANAGER.to_owned());
     let events = Events::new(kube.clone(), &instance, clock, metrics.clone());

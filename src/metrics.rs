@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use poolkeeper_budget::{Budgets, Usage};
 use poolkeeper_clock::Clock;
 use poolkeeper_policy::{Counts, JobCounts};
 use poolkeeper_rest::CallLog;
@@ -95,6 +96,7 @@ pub struct Metrics {
     standby_wanted: Family<PoolLabels, Gauge>,
     actions: Family<ActionLabels, Counter>,
     holds: Family<ReasonLabels, Counter>,
+    failures: Family<KindLabels, Counter>,
     pass_duration: Family<ControllerLabels, Histogram, fn() -> Histogram>,
     passes: Family<PassLabels, Counter>,
     last_pass: Family<ControllerLabels, Gauge<f64, AtomicU64>>,
@@ -104,7 +106,7 @@ pub struct Metrics {
 impl Metrics {
     /// Registers everything; calls to the clouds are read from `calls` when they are asked for.
     #[must_use]
-    pub fn new(calls: CallLog) -> Self {
+    pub fn new(calls: CallLog, budgets: Budgets, clock: Clock) -> Self {
         let mut registry = Registry::default();
         let pass_duration: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(PASS_BUCKETS));
@@ -121,6 +123,11 @@ impl Metrics {
                 &mut registry,
                 "poolkeeper_holds",
                 "Decisions that were not carried out, by reason",
+            ),
+            failures: register(
+                &mut registry,
+                "poolkeeper_failures",
+                "Writes to the clouds that failed, at once or in their operation, by kind",
             ),
             passes: register(&mut registry, "poolkeeper_passes", "Passes over an object by outcome"),
             last_pass: register(
@@ -143,6 +150,7 @@ impl Metrics {
             pass_duration,
         );
         registry.register_collector(Box::new(CloudCalls(calls)));
+        registry.register_collector(Box::new(CallBudgets { budgets, clock }));
         Self { registry: Arc::new(registry), ..metrics }
     }
 
@@ -186,6 +194,11 @@ impl Metrics {
     /// A decision that was not carried out, with the reason of the condition `Holding`.
     pub fn hold(&self, reason: &'static str) {
         self.holds.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// A write to a cloud failed, by the kind of a closed list.
+    pub fn failure(&self, kind: &'static str) {
+        self.failures.get_or_create(&KindLabels { kind: kind.into() }).inc();
     }
 
     /// A pass over one object has ended.
@@ -247,6 +260,35 @@ impl Collector for CloudCalls {
             family
                 .encode_family(&labels)?
                 .encode_counter::<prometheus_client::encoding::NoLabelSet, _, u64>(&row.count, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the budgets of calls have given.
+#[derive(Debug)]
+struct CallBudgets {
+    budgets: Budgets,
+    clock: Clock,
+}
+
+impl Collector for CallBudgets {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let rows = self.budgets.usage(self.clock.now());
+        let used = |row: &Usage| row.used;
+        let highest = |row: &Usage| row.highest;
+        let limit = |row: &Usage| row.limit;
+        let families = [
+            ("poolkeeper_calls_per_minute", "Calls in the last 60 s", used as fn(&Usage) -> u32),
+            ("poolkeeper_calls_per_minute_highest", "Most calls in any 60 s since the start", highest),
+            ("poolkeeper_calls_per_minute_limit", "What the service allows", limit),
+        ];
+        for (name, help, figure) in families {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for row in &rows {
+                let labels = [("bucket", row.bucket), ("owner", row.owner.as_deref().unwrap_or_default())];
+                family.encode_family(&labels)?.encode_gauge(&i64::from(figure(row)))?;
+            }
         }
         Ok(())
     }

@@ -14,6 +14,8 @@ use poolkeeper_api::{
 };
 use poolkeeper_azure::{Cloud, Credential, CredentialError, ScaleSets, WorkloadIdentity};
 use poolkeeper_azure_devops::{Organization, SCOPE};
+use poolkeeper_budget::Budgets;
+use poolkeeper_clock::Clock;
 use poolkeeper_policy::{BindingReason, PoolReason};
 use poolkeeper_rest::{Authorization, CallLog, Http, SetupError, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -53,8 +55,6 @@ pub(crate) enum SignInError {
     Incomplete,
     #[error("signing in to Microsoft Entra failed: {0}")]
     Credential(#[source] CredentialError),
-    #[error("a service principal's certificate is not supported yet: give a clientSecret")]
-    Certificate,
 }
 
 impl SignInError {
@@ -64,7 +64,7 @@ impl SignInError {
             Self::SecretUnreadable { .. } => PoolReason::Unreachable,
             Self::HostNotAllowed { .. } => PoolReason::HostNotAllowed,
             Self::IdentityNotAllowed { .. } => PoolReason::IdentityNotAllowed,
-            Self::Url { .. } | Self::Incomplete | Self::Certificate => PoolReason::InvalidSpec,
+            Self::Url { .. } | Self::Incomplete => PoolReason::InvalidSpec,
             Self::Credential(CredentialError::Rejected { .. } | CredentialError::Setup { .. }) => {
                 PoolReason::CredentialsRejected
             }
@@ -78,7 +78,7 @@ impl SignInError {
             Self::SecretUnreadable { .. } => BindingReason::Unreachable,
             Self::HostNotAllowed { .. } => BindingReason::HostNotAllowed,
             Self::IdentityNotAllowed { .. } => BindingReason::IdentityNotAllowed,
-            Self::Url { .. } | Self::Incomplete | Self::Certificate => BindingReason::InvalidSpec,
+            Self::Url { .. } | Self::Incomplete => BindingReason::InvalidSpec,
             Self::Credential(CredentialError::Rejected { .. } | CredentialError::Setup { .. }) => {
                 BindingReason::CredentialsRejected
             }
@@ -93,6 +93,8 @@ pub struct SignIn {
     cloud: Cloud,
     config: Config,
     calls: CallLog,
+    budgets: Budgets,
+    clock: Clock,
     kept: Mutex<HashMap<String, Kept>>,
 }
 
@@ -119,13 +121,29 @@ enum PrincipalType {
     ServicePrincipal,
 }
 
+/// What a service principal proves itself with.
+enum Proof {
+    Secret(SecretString),
+    /// PEM, the certificate first.
+    Certificate {
+        certificate: SecretString,
+        key: SecretString,
+    },
+}
+
 impl SignIn {
     /// Prepares for the cloud of the configuration.
     ///
     /// # Errors
     /// [`SetupError`] where an address of the configuration is not usable.
-    pub fn new(http: Http, config: Config, calls: CallLog) -> Result<Self, SetupError> {
-        Ok(Self { http, cloud: config.cloud()?, config, calls, kept: Mutex::default() })
+    pub fn new(
+        http: Http,
+        config: Config,
+        calls: CallLog,
+        budgets: Budgets,
+        clock: Clock,
+    ) -> Result<Self, SetupError> {
+        Ok(Self { http, cloud: config.cloud()?, config, calls, budgets, clock, kept: Mutex::default() })
     }
 
     /// The pool's organization, signed in.
@@ -145,7 +163,7 @@ impl SignIn {
         }
         let credentials = &spec.credentials;
         let principal = |type_| Principal {
-            place: format!("agentpool/{namespace}/{}", pool.name_any()),
+            place: pool_place(&namespace, &pool.name_any()),
             type_,
             tenant: credentials.tenant_id.as_deref(),
             client: credentials.client_id.as_deref(),
@@ -171,7 +189,9 @@ impl SignIn {
                 return Err(SignInError::IdentityNotAllowed { what: "namespace" });
             }
         };
-        Organization::new(self.http.clone(), url, authorization, self.calls.clone()).map_err(bad_url)
+        let organization = Organization::new(self.http.clone(), url, authorization, self.calls.clone());
+        let caller = format!("{namespace}/{}", pool.name_any());
+        Ok(organization.map_err(bad_url)?.with_budgets(&self.budgets, self.clock, &caller))
     }
 
     /// A client for the binding's scale set.
@@ -192,7 +212,7 @@ impl SignIn {
             }
         };
         let principal = Principal {
-            place: format!("scalesetbinding/{namespace}/{}", binding.name_any()),
+            place: binding_place(&namespace, &binding.name_any()),
             type_,
             tenant: credentials.tenant_id.as_deref(),
             client: credentials.client_id.as_deref(),
@@ -202,8 +222,26 @@ impl SignIn {
         let credential = self.credential(kube, principal).await?;
         // So that a wrong secret is said here, and not by the first call.
         credential.token(self.cloud.scope()).await.map_err(SignInError::Credential)?;
-        ScaleSets::new(self.http.clone(), &self.cloud, credential, self.calls.clone())
-            .map_err(|source| SignInError::Url { url: self.cloud.resource_manager().to_string(), source })
+        let client = ScaleSets::new(self.http.clone(), &self.cloud, credential, self.calls.clone())
+            .map_err(|source| SignInError::Url { url: self.cloud.resource_manager().to_string(), source })?;
+        Ok(client.with_budgets(&self.budgets, self.clock))
+    }
+
+    /// Azure DevOps refused the pool's token: the next one is a new one.
+    pub(crate) fn reject_token(&self, namespace: &str, pool: &str) {
+        if let Some(kept) = self.kept().get(&pool_place(namespace, pool)) {
+            kept.credential.drop_token();
+        }
+    }
+
+    /// The pool is gone, and with it its credential.
+    pub(crate) fn forget_pool(&self, namespace: &str, pool: &str) {
+        self.kept().remove(&pool_place(namespace, pool));
+    }
+
+    /// The binding is gone, and with it its credential.
+    pub(crate) fn forget_binding(&self, namespace: &str, binding: &str) {
+        self.kept().remove(&binding_place(namespace, binding));
     }
 
     async fn bearer(
@@ -223,23 +261,34 @@ impl SignIn {
         principal: Principal<'_>,
     ) -> Result<Arc<Credential>, SignInError> {
         let Principal { place, type_, tenant, client, secret: reference, namespace } = principal;
-        let secret = match (&type_, reference) {
+        let proof = match (&type_, reference) {
             (PrincipalType::ServicePrincipal, Some(reference)) => {
-                Some(service_principal_secret(kube, namespace, reference).await?)
+                Some(proof(kube, namespace, reference).await?)
             }
             (PrincipalType::ServicePrincipal, None) => return Err(SignInError::Incomplete),
             (PrincipalType::WorkloadIdentity | PrincipalType::ManagedIdentity, _) => None,
         };
-        let fingerprint = fingerprint(&type_, tenant, client, secret.as_ref());
+        let fingerprint = fingerprint(&type_, tenant, client, proof.as_ref());
         if let Some(kept) = self.kept().get(&place).filter(|kept| kept.fingerprint == fingerprint) {
             return Ok(kept.credential.clone());
         }
-        let credential = match (type_, secret) {
-            (PrincipalType::ServicePrincipal, Some(secret)) => {
+        let credential = match (type_, proof) {
+            (PrincipalType::ServicePrincipal, Some(proof)) => {
                 let (Some(tenant), Some(client)) = (tenant, client) else {
                     return Err(SignInError::Incomplete);
                 };
-                Credential::client_secret(&self.http, &self.cloud, tenant, client, &secret)
+                let (http, cloud) = (&self.http, &self.cloud);
+                match proof {
+                    Proof::Secret(secret) => Credential::client_secret(http, cloud, tenant, client, &secret),
+                    Proof::Certificate { certificate, key } => Credential::client_certificate(
+                        http,
+                        cloud,
+                        tenant,
+                        client,
+                        certificate.expose_secret(),
+                        &key,
+                    ),
+                }
             }
             (PrincipalType::ServicePrincipal, None) => return Err(SignInError::Incomplete),
             (PrincipalType::WorkloadIdentity, _) => {
@@ -265,6 +314,14 @@ impl SignIn {
     }
 }
 
+fn pool_place(namespace: &str, pool: &str) -> String {
+    format!("agentpool/{namespace}/{pool}")
+}
+
+fn binding_place(namespace: &str, binding: &str) -> String {
+    format!("scalesetbinding/{namespace}/{binding}")
+}
+
 /// Host and, where it is not the scheme's own, port.
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -274,22 +331,26 @@ fn authority(url: &Url) -> String {
     }
 }
 
-async fn service_principal_secret(
+/// The named key, or `clientSecret`, else `tls.crt` and `tls.key` as in a Secret of type `kubernetes.io/tls`.
+async fn proof(
     kube: &kube::Client,
     namespace: &str,
     reference: &SecretReference,
-) -> Result<SecretString, SignInError> {
-    match secret(kube, namespace, reference, "clientSecret").await {
-        Err(SignInError::KeyMissing { .. }) if reference.key.is_none() => {
-            let certificate = SecretReference { key: Some("tls.crt".to_owned()), ..reference.clone() };
-            match secret(kube, namespace, &certificate, "tls.crt").await {
-                Ok(_) => Err(SignInError::Certificate),
-                Err(_) => {
-                    Err(SignInError::KeyMissing { name: reference.name.clone(), key: "clientSecret".into() })
-                }
-            }
-        }
-        other => other,
+) -> Result<Proof, SignInError> {
+    let missing = match secret(kube, namespace, reference, "clientSecret").await {
+        Ok(secret) => return Ok(Proof::Secret(secret)),
+        Err(error @ SignInError::KeyMissing { .. }) if reference.key.is_none() => error,
+        Err(error) => return Err(error),
+    };
+    let part = async |key: &str| {
+        let reference = SecretReference { key: Some(key.to_owned()), ..reference.clone() };
+        secret(kube, namespace, &reference, key).await
+    };
+    match part("tls.crt").await {
+        Ok(certificate) => Ok(Proof::Certificate { certificate, key: part("tls.key").await? }),
+        // Whoever has neither is told of the simpler one.
+        Err(SignInError::KeyMissing { .. }) => Err(missing),
+        Err(error) => Err(error),
     }
 }
 
@@ -316,7 +377,7 @@ fn fingerprint(
     type_: &PrincipalType,
     tenant: Option<&str>,
     client: Option<&str>,
-    secret: Option<&SecretString>,
+    proof: Option<&Proof>,
 ) -> [u8; 32] {
     let kind: &[u8] = match type_ {
         PrincipalType::WorkloadIdentity => b"workload",
@@ -328,8 +389,15 @@ fn fingerprint(
         hash.update(part);
         hash.update([0]);
     }
-    if let Some(secret) = secret {
-        hash.update(secret.expose_secret().as_bytes());
+    match proof {
+        None => {}
+        Some(Proof::Secret(secret)) => hash.update(secret.expose_secret().as_bytes()),
+        Some(Proof::Certificate { certificate, key }) => {
+            for part in [certificate, key] {
+                hash.update(part.expose_secret().as_bytes());
+                hash.update([0]);
+            }
+        }
     }
     hash.finalize().into()
 }

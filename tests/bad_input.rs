@@ -97,7 +97,9 @@ async fn world_of(stage: &Stage, cases: &[Case]) -> Result<BTreeMap<&'static str
         if case.kind == "AgentPool" || case.name == "bound-twice" {
             merge(
                 &mut set,
-                &json!({"etag": null, "tags": {"poolkeeper-owner": null, "poolkeeper-renewed-at": null}}),
+                &json!({"etag": null, "tags": {
+                    "poolkeeper-owner": null, "poolkeeper-claimed-at": null, "poolkeeper-renewed-at": null,
+                }}),
             );
         }
         // Operations on tags end too.

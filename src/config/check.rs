@@ -26,6 +26,19 @@ impl Config {
                 (false, None) => {}
             }
         }
+        if let Some(audience) = &mut self.azure.audience {
+            if !custom {
+                return Err(bad(
+                    "azure.audience".into(),
+                    "is only for cloud Custom; remove it, or set azure.cloud: Custom",
+                ));
+            }
+            *audience = endpoint("azure.audience", audience)?;
+        }
+        if self.azure_devops.calls_per_minute == Some(0) {
+            return Err(bad("azureDevOps.callsPerMinute".into(), "must be at least 1"));
+        }
+        self.check_parallel_jobs()?;
         for (index, host) in self.azure_devops.hosts.iter_mut().enumerate() {
             *host = host.to_ascii_lowercase();
             if !is_host(host) {
@@ -50,6 +63,30 @@ impl Config {
         namespaces("ownIdentity.namespaces", &self.own_identity.namespaces)?;
         namespaces("watchNamespaces", &self.watch_namespaces)?;
         Ok(self)
+    }
+
+    fn check_parallel_jobs(&mut self) -> Result<(), ConfigError> {
+        let mut known = std::collections::BTreeSet::new();
+        for (index, row) in self.azure_devops.parallel_jobs.iter_mut().enumerate() {
+            let field = |name: &str| format!("azureDevOps.parallelJobs[{index}].{name}");
+            row.organization = super::organization(&row.organization);
+            let url = Url::parse(&row.organization).ok().filter(|url| url.host_str().is_some());
+            if url.is_none() {
+                let mend =
+                    format!("{:?} is no address; write https://dev.azure.com/fabrikam", row.organization);
+                return Err(bad(field("organization"), &mend));
+            }
+            if row.jobs == 0 {
+                return Err(bad(
+                    field("jobs"),
+                    "must be at least 1; leave the organization out for no limit",
+                ));
+            }
+            if !known.insert(row.organization.clone()) {
+                return Err(bad(field("organization"), "is there twice; remove one"));
+            }
+        }
+        Ok(())
     }
 
     /// The first field that names another machine, and what it names.

@@ -48,6 +48,17 @@ fn the_charts_own_values_are_taken() {
 #[case("azureDevOps: {hosts: [\"dev.azure.com/fabrikam\"]}", "azureDevOps.hosts[0]: ")]
 #[case("azureDevOps: {hosts: [\"*.com\"]}", "azureDevOps.hosts[0]: ")]
 #[case("azureDevOps: {hosts: [\"*\"]}", "azureDevOps.hosts[0]: ")]
+#[case("azureDevOps: {callsPerMinute: 0}", "azureDevOps.callsPerMinute: ")]
+#[case("azureDevOps: {parallelJobs: [{organization: fabrikam, jobs: 2}]}", "parallelJobs[0].organization: ")]
+#[case(
+    "azureDevOps: {parallelJobs: [{organization: \"https://dev.azure.com/fabrikam\", jobs: 0}]}",
+    "parallelJobs[0].jobs: "
+)]
+#[case(
+    "azureDevOps: {parallelJobs: [{organization: \"https://dev.azure.com/a\", jobs: 1}, {organization: \"https://dev.azure.com/A/\", jobs: 2}]}",
+    "parallelJobs[1].organization: is there twice"
+)]
+#[case("azure: {audience: \"https://a.example\"}", "azure.audience: is only for cloud Custom")]
 #[case("azureDevOps: {hosts: [\"tfs.contoso.com:0\"]}", "azureDevOps.hosts[0]: ")]
 #[case("ownIdentity: {namespaces: [ci, \"*\"]}", "ownIdentity.namespaces[1]: \"*\" is no name")]
 #[case("ownIdentity: {scaleSetPrefixes: [\"/\"]}", "ownIdentity.scaleSetPrefixes[0]: ")]
@@ -138,4 +149,23 @@ fn a_faster_clock_is_for_this_machine_only() {
         let error = config.clock(Some(fast)).unwrap_err().to_string();
         assert!(error.starts_with("--sim-clock: ") && error.contains("leave --sim-clock out"), "{error}");
     }
+}
+
+#[test]
+fn parallel_jobs_belong_to_an_organisation_however_its_url_is_written() {
+    let config =
+        read("azureDevOps: {parallelJobs: [{organization: \"https://dev.azure.com/Fabrikam\", jobs: 20}]}")
+            .unwrap();
+    assert_eq!(config.parallel_jobs("https://dev.azure.com/fabrikam/"), Some(20));
+    assert_eq!(config.parallel_jobs("https://dev.azure.com/contoso"), None);
+    assert_eq!(config.calls_per_minute(), 300);
+}
+
+#[test]
+fn a_custom_cloud_may_have_an_audience_of_its_own() {
+    let config = read(
+        "azure: {cloud: Custom, resourceManager: \"https://arm.example\", authority: \"https://login.example\", \
+         audience: \"https://management.example/\"}",
+    );
+    assert_eq!(config.unwrap().cloud().unwrap().scope(), "https://management.example/.default");
 }

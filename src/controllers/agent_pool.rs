@@ -3,11 +3,13 @@
 mod act;
 mod cache;
 mod convert;
+mod failure;
 mod finalize;
 mod memory;
 mod observe;
 mod operations;
 mod publish;
+mod quota;
 mod standby;
 mod validate;
 
@@ -65,12 +67,19 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         // So that an operator that is restarted in between finishes what was begun; without it nothing is done.
         publish::remember(ctx, pool, &plan).await?;
     }
+    publish::announce_existing(ctx, pool, &plan).await;
     let report = match &clouds {
         Some(clouds) => act::act(clouds, &plan, now).await,
         None => Report::default(),
     };
     for deed in &report.deeds {
+        if let (policy::Action::Grow { binding, by, .. }, Some(fault)) = (&deed.action, &deed.fault) {
+            cache.note_quota(binding, fault, *by);
+        }
         plan.memory.record(deed.outcome.clone(), now);
+    }
+    for (binding, part) in &plan.bindings {
+        ctx.note_limit(&namespace, &binding.0, part.limit.as_ref());
     }
     let due = cache.schedule(&plan, not_before, now);
     cache.memory = Some(plan.memory.clone());
@@ -92,7 +101,10 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         return Ok(finalize::release(ctx, pool).await?);
     }
     let waiting = publish::publish(ctx, &findings, &mut cache.status_written_at).await?;
-    let wake = [Some(plan.next_wakeup), Some(due), waiting].into_iter().flatten().min();
+    // What a quota still has room for is asked for at once.
+    let fits = |kind| matches!(kind, policy::FailureKind::Quota { fits: Some(1..), .. });
+    let again = report.deeds.iter().filter_map(act::Deed::failure).any(|failure| fits(failure.kind));
+    let wake = [Some(plan.next_wakeup), Some(due), waiting, again.then_some(now)].into_iter().flatten().min();
     Ok(Action::requeue(until(ctx, now, wake)))
 }
 
@@ -125,6 +137,7 @@ fn missing(why: &Why) -> Snapshot {
         agents: Seen::Missing { why: why.clone(), last: None },
         sets: std::collections::BTreeMap::new(),
         operations: std::collections::BTreeMap::new(),
+        parallel_jobs: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod observe;
 mod publish;
 mod requirements;
+mod surroundings;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::controller::Action};
@@ -11,6 +12,7 @@ use poolkeeper_api::{DeletionPolicy, FINALIZER, ScaleSetBinding};
 use poolkeeper_azure::ScaleSet;
 use poolkeeper_policy::{BindingReason, Mode};
 
+use self::surroundings::Surroundings;
 use super::Error;
 use crate::{
     claim::{self, Claim},
@@ -37,6 +39,8 @@ pub(crate) struct Fault {
 pub(crate) struct BindingCache {
     /// The set as this controller has last read it, and when.
     read: Option<(ScaleSet, Timestamp)>,
+    /// What lies around the set, and when that was read.
+    around: Option<(Surroundings, Timestamp)>,
     /// Why the last read or claim failed.
     failed: Option<Fault>,
     /// When this controller last called Azure.
@@ -49,7 +53,7 @@ pub(crate) struct BindingCache {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Ours.
-    Claimed { renewed_at: Timestamp },
+    Claimed { since: Option<Timestamp>, renewed_at: Timestamp },
     /// Somebody else's.
     Foreign { message: String, found: String },
     /// It could not be renewed in time.
@@ -88,7 +92,7 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
             if mode == Mode::Active {
                 kubernetes::add_finalizer(ctx, binding, FINALIZER).await?;
             }
-            observe::claim(ctx, binding, mode, &mut cache, now).await
+            observe::claim(ctx, binding, pool.as_deref(), mode, &mut cache, now).await
         }
     };
     let fault = fault.or_else(|| cache.failed.clone()).or_else(|| match &standing {
@@ -103,13 +107,16 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
         pool: pool.as_deref(),
         mode,
         set: set.as_ref().map(|(set, _)| set),
+        around: cache.around.clone().map(|(around, _)| around).unwrap_or_default(),
         fault,
         unreachable: cache.failed.clone(),
         standing,
+        limit: ctx.limit(&namespace, &name),
         now,
     };
     publish::publish(ctx, &findings).await?;
-    Ok(super::wake_at(ctx, now, observe::next_look(&findings.standing, &cache, now)))
+    let read_at = set.as_ref().map(|(_, at)| *at);
+    Ok(super::wake_at(ctx, now, observe::next_look(&findings.standing, &cache, read_at, now)))
 }
 
 /// A deleted binding: drained by its pool, then without claim, then gone.
@@ -131,9 +138,11 @@ async fn leave(
             pool: pool.as_deref(),
             mode: Mode::Active,
             set: cache.read.as_ref().map(|(set, _)| set),
+            around: cache.around.clone().map(|(around, _)| around).unwrap_or_default(),
             fault: cache.failed.clone().map(|fault| blocked_drain(binding, &fault)),
             unreachable: cache.failed.clone(),
             standing: observe::standing(ctx, binding, cache, now),
+            limit: None,
             now,
         };
         publish::publish(ctx, &findings).await?;

@@ -3,10 +3,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 
 fn everything() -> Metrics {
-    let metrics = Metrics::new(CallLog::default());
+    let (budgets, now) = (Budgets::default(), Clock::REAL.now());
+    let read = poolkeeper_budget::OrganizationCall::Read;
+    budgets.take_organization("https://dev.azure.com/fabrikam", read, "ci/linux", now).unwrap();
+    let metrics = Metrics::new(CallLog::default(), budgets, Clock::REAL);
     metrics.pool("ci", "linux", &Counts { busy: 3, ..Counts::default() }, &JobCounts::default(), 6);
     metrics.action("Create", "Done");
     metrics.hold("ClaimLost");
+    metrics.failure("Quota");
     metrics.pass("agent_pool", Outcome::Done, Duration::from_millis(3));
     metrics.api_write("AgentPool");
     metrics
@@ -79,7 +83,10 @@ fn counts_go_to_their_own_states() {
 
 #[test]
 fn a_failed_pass_is_no_sign_of_life() {
-    let metrics = Metrics::new(CallLog::default());
+    let (budgets, now) = (Budgets::default(), Clock::REAL.now());
+    let read = poolkeeper_budget::OrganizationCall::Read;
+    budgets.take_organization("https://dev.azure.com/fabrikam", read, "ci/linux", now).unwrap();
+    let metrics = Metrics::new(CallLog::default(), budgets, Clock::REAL);
     metrics.pass("agent_pool", Outcome::Failed, Duration::ZERO);
     assert!(!metrics.encode().unwrap().contains("poolkeeper_last_pass_timestamp_seconds{"));
     metrics.pass("agent_pool", Outcome::Invalid, Duration::ZERO);

@@ -120,7 +120,7 @@ pub(crate) fn of_pools(url: &str, elsewhere: &str) -> Vec<Case> {
         ),
         case(
             "elastic-pool",
-            "ManagedByAzureDevOps",
+            "PoolManagedElsewhere",
             &["sized-by-azure-devops", "use another pool"],
             wrong("elastic-pool", orphan(json!({"poolName": "sized-by-azure-devops"}))),
             delete(&["agentpool/elastic-pool"], vec![pool(url, "elastic-pool", &none)]),

@@ -3,6 +3,8 @@
 //! One method is one call. Nothing retries or waits, and nothing reads a sign-in page, a cut list or another shape of
 //! JSON as an empty list: those are errors. A successful answer may carry a wait, which the caller should respect.
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 mod model;
 mod organization;

@@ -1,8 +1,10 @@
 use crate::id::{AgentId, PoolId};
 use crate::model::{Agent, JobRequest, Pool};
+use poolkeeper_budget::Budgets;
+use poolkeeper_clock::Clock;
 use poolkeeper_rest::{
-    Answer, Authorization, CallLog, Class, Client, Error, Http, Method, Operation, Reply, Request, Service,
-    SetupError, Url,
+    Answer, Authorization, CallLog, Class, Client, Error, Http, Method, Operation, Payer, Reply, Request,
+    Service, SetupError, Url,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +55,15 @@ impl Organization {
         let client =
             Client::new(http, Service::AzureDevOps, url, calls)?.header("x-tfs-fedauthredirect", "Suppress");
         Ok(Self { client, authorization })
+    }
+
+    /// The same client, whose calls draw on the organisation's budget; `caller` tells apart who waits for a slot.
+    /// Without, nothing is kept back.
+    #[must_use]
+    pub fn with_budgets(self, budgets: &Budgets, clock: Clock, caller: &str) -> Self {
+        let name = self.client.base().as_str().trim_end_matches('/').to_ascii_lowercase();
+        let payer = Payer::organization(budgets.clone(), clock, &name, caller);
+        Self { client: self.client.paid_by(payer), ..self }
     }
 
     /// The same client with another credential, such as a renewed token.
@@ -107,9 +118,7 @@ impl Organization {
         let request = Request::new(Method::GET, self.agent_url(pool, agent, &INCLUDES), Operation::Get);
         match self.client.json(request, &self.authorization).await {
             Ok(answer) => Ok(answer.map(Some)),
-            Err(error) if is_gone(&error) => {
-                Ok(Answer { value: None, retry_after: error.retry_after(), etag: None })
-            }
+            Err(error) if is_gone(&error) => Ok(error.into_answer(None)),
             Err(error) => Err(error),
         }
     }
@@ -133,9 +142,7 @@ impl Organization {
     /// its job.
     pub async fn delete_agent(&self, pool: PoolId, agent: AgentId) -> Result<Answer<Removal>, Error> {
         let request = Request::new(Method::DELETE, self.agent_url(pool, agent, &[]), Operation::Delete);
-        let deleted = |reply: &Reply| {
-            Ok(Answer { value: Removal::Deleted, retry_after: reply.retry_after(), etag: None })
-        };
+        let deleted = |reply: &Reply| Ok(reply.answer(Removal::Deleted));
         let error = match self.client.decoded(request, &self.authorization, deleted).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -147,7 +154,7 @@ impl Organization {
         } else {
             return Err(error);
         };
-        Ok(Answer { value, retry_after: error.retry_after(), etag: None })
+        Ok(error.into_answer(value))
     }
 
     /// Reads the job requests of a pool that are not finished: queued, assigned and running.
@@ -165,16 +172,7 @@ impl Organization {
     /// Reads a list that says how long it is; one that is not as long has lost something on its way.
     async fn list<T: DeserializeOwned>(&self, url: Url) -> Result<Answer<Vec<T>>, Error> {
         let request = Request::new(Method::GET, url, Operation::List);
-        let read = |reply: &Reply| {
-            let answer: Answer<List<T>> = reply.json()?;
-            let (count, length) = (answer.value.count, answer.value.value.len());
-            if count == length {
-                Ok(answer.map(|list| list.value))
-            } else {
-                Err(reply.unexpected(format!("the list says {count} and holds {length}")))
-            }
-        };
-        self.client.decoded(request, &self.authorization, read).await
+        self.client.decoded(request, &self.authorization, whole).await
     }
 
     fn agent_url(&self, pool: PoolId, agent: AgentId, query: &[(&str, &str)]) -> Url {
@@ -184,6 +182,16 @@ impl Organization {
     fn url(&self, below: &[&str], query: &[(&str, &str)]) -> Url {
         let segments = ["_apis", "distributedtask"].into_iter().chain(below.iter().copied());
         self.client.url(segments, &[query, &[("api-version", API_VERSION)]].concat())
+    }
+}
+
+pub(crate) fn whole<T: DeserializeOwned>(reply: &Reply) -> Result<Answer<Vec<T>>, Error> {
+    let answer: Answer<List<T>> = reply.json()?;
+    let (count, length) = (answer.value.count, answer.value.value.len());
+    if count == length {
+        Ok(answer.map(|list| list.value))
+    } else {
+        Err(reply.unexpected(format!("the list says that it holds {count}, and holds {length}")))
     }
 }
 

@@ -1,23 +1,18 @@
 //! Tokens of Entra ID, by way of `azure_identity`, which caches them until five minutes before they expire.
 
-mod transport;
+mod account;
+mod assertion;
+pub(crate) mod transport;
 
 use crate::cloud::Cloud;
-use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
-use azure_core::credentials::{Secret, TokenCredential};
+use account::{Account, NoToken, Recipe};
+use assertion::Assertion;
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientOptions, RetryOptions, Transport as AzureTransport};
-use azure_identity::{
-    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
-};
 use jiff::Timestamp;
 use poolkeeper_rest::{Http, ServiceError};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use std::path::PathBuf;
-use std::sync::Arc;
-use transport::{Transport, TransportError};
+use transport::TransportError;
 
 /// An access token.
 #[derive(Clone, Debug)]
@@ -66,13 +61,11 @@ pub struct WorkloadIdentity {
 
 /// Whom we are to Azure, and to Azure DevOps where it takes tokens of Entra ID.
 #[derive(Debug)]
-pub struct Credential(Source);
+pub struct Credential(Kind);
 
 #[derive(Debug)]
-enum Source {
-    ClientSecret(Arc<ClientSecretCredential>),
-    Workload(Arc<WorkloadIdentityCredential>),
-    Managed(Arc<ManagedIdentityCredential>),
+enum Kind {
+    Account(Box<Account>),
     Fixed(SecretString),
 }
 
@@ -88,11 +81,29 @@ impl Credential {
         client: &str,
         secret: &SecretString,
     ) -> Result<Self, CredentialError> {
-        let options = ClientSecretCredentialOptions { client_options: entra_options(http, cloud) };
-        let secret = Secret::new(secret.expose_secret().trim().to_owned());
-        let credential = ClientSecretCredential::new(tenant, client.to_owned(), secret, Some(options))
-            .map_err(|e| setup(&e))?;
-        Ok(Self(Source::ClientSecret(credential)))
+        let (tenant, client) = (tenant.to_owned(), client.to_owned());
+        Self::account(http, cloud, Recipe::ClientSecret { tenant, client, secret: secret.clone() })
+    }
+
+    /// A service principal with a certificate: the certificate, with its chain after it or without, and its RSA key
+    /// (PKCS#8 or PKCS#1), both as PEM. One text that holds both may be given twice.
+    ///
+    /// # Errors
+    /// [`CredentialError::Setup`] where an argument is empty or malformed, the key is encrypted, not RSA or of another
+    /// certificate, or the certificate is not valid now.
+    pub fn client_certificate(
+        http: &Http,
+        cloud: &Cloud,
+        tenant: &str,
+        client: &str,
+        certificate_pem: &str,
+        key_pem: &SecretString,
+    ) -> Result<Self, CredentialError> {
+        let now = Timestamp::now();
+        let assertion = Assertion::new(cloud.authority(), tenant, client, certificate_pem, key_pem, now)
+            .map_err(|error| CredentialError::Setup { reason: error.to_string() })?;
+        let (tenant, client) = (tenant.to_owned(), client.to_owned());
+        Self::account(http, cloud, Recipe::ClientCertificate { tenant, client, assertion })
     }
 
     /// A ServiceAccount that Entra ID trusts as `identity`. Reads its token's file, and again as it is renewed.
@@ -104,16 +115,7 @@ impl Credential {
         cloud: &Cloud,
         identity: WorkloadIdentity,
     ) -> Result<Self, CredentialError> {
-        let options = WorkloadIdentityCredentialOptions {
-            credential_options: ClientAssertionCredentialOptions {
-                client_options: entra_options(http, cloud),
-            },
-            tenant_id: identity.tenant,
-            client_id: identity.client,
-            token_file_path: identity.token_file,
-        };
-        let credential = WorkloadIdentityCredential::new(Some(options)).map_err(|e| setup(&e))?;
-        Ok(Self(Source::Workload(credential)))
+        Self::account(http, cloud, Recipe::Workload(identity))
     }
 
     /// The identity of the VM that we run on; with `client` one of several that it has.
@@ -125,61 +127,47 @@ impl Credential {
         cloud: &Cloud,
         client: Option<&str>,
     ) -> Result<Self, CredentialError> {
-        let options = ManagedIdentityCredentialOptions {
-            user_assigned_id: client.map(|client| UserAssignedId::ClientId(client.to_owned())),
-            client_options: client_options(Transport::to_metadata(http, cloud)),
-        };
-        let credential = ManagedIdentityCredential::new(Some(options)).map_err(|e| setup(&e))?;
-        Ok(Self(Source::Managed(credential)))
+        Self::account(http, cloud, Recipe::Managed { client: client.map(str::to_owned) })
     }
 
     /// A token that is there already. It is never renewed.
     pub fn fixed(token: SecretString) -> Self {
-        Self(Source::Fixed(token))
+        Self(Kind::Fixed(token))
     }
 
     /// A token for `scope`, from the cache while it lasts.
     ///
     /// # Errors
-    /// [`CredentialError::Rejected`] or [`CredentialError::Unreachable`].
+    /// [`CredentialError::Rejected`] or [`CredentialError::Unreachable`]; after [`Credential::drop_token`] also
+    /// [`CredentialError::Setup`], where a file is no longer there.
     pub async fn token(&self, scope: &str) -> Result<Token, CredentialError> {
-        let scopes = [scope];
-        let request = match &self.0 {
-            Source::ClientSecret(credential) => credential.get_token(&scopes, None),
-            Source::Workload(credential) => credential.get_token(&scopes, None),
-            Source::Managed(credential) => credential.get_token(&scopes, None),
-            Source::Fixed(token) => return Ok(Token { secret: token.clone(), expires: None }),
+        let account = match &self.0 {
+            Kind::Account(account) => account,
+            Kind::Fixed(token) => return Ok(Token { secret: token.clone(), expires: None }),
         };
-        let token = request.await.map_err(|error| refused(&error))?;
-        // `azure_identity` reads an answer of another shape as an empty token.
-        if token.token.secret().is_empty() {
-            return Err(CredentialError::Unreachable { reason: "the answer holds no token".to_owned() });
-        }
+        let token = account.token(scope).await.map_err(|error| match error {
+            NoToken::Setup(error) => error,
+            NoToken::Request(error) => refused(&error),
+        })?;
         Ok(Token {
             secret: SecretString::from(token.token.secret().to_owned()),
             expires: Timestamp::from_second(token.expires_on.unix_timestamp()).ok(),
         })
     }
-}
 
-/// `azure_identity` takes https authorities only; the transport knows where a simulator on this machine really is.
-fn entra_options(http: &Http, cloud: &Cloud) -> ClientOptions {
-    let transport = Transport::to_authority(http, cloud);
-    let mut custom = CustomConfiguration::default();
-    custom.authority_host = transport.announced().to_owned();
-    ClientOptions { cloud: Some(Arc::new(CloudConfiguration::Custom(custom))), ..client_options(transport) }
-}
-
-fn client_options(transport: Transport) -> ClientOptions {
-    ClientOptions {
-        retry: RetryOptions::none(),
-        transport: Some(AzureTransport::new(Arc::new(transport))),
-        ..ClientOptions::default()
+    /// Forgets all tokens, so that the next call signs in anew: for one that was refused before its time (revoked, or
+    /// cut short by a policy). [`ScaleSets`](crate::ScaleSets) does so by itself after a 401. A fixed token stays. The
+    /// metadata service keeps a cache of its own, so that a managed identity may get the same token again.
+    pub fn drop_token(&self) {
+        match &self.0 {
+            Kind::Account(account) => account.forget(),
+            Kind::Fixed(_) => {}
+        }
     }
-}
 
-fn setup(error: &azure_core::Error) -> CredentialError {
-    CredentialError::Setup { reason: short(&texts(&levels(error))) }
+    fn account(http: &Http, cloud: &Cloud, recipe: Recipe) -> Result<Self, CredentialError> {
+        Ok(Self(Kind::Account(Box::new(Account::new(http, cloud, recipe)?))))
+    }
 }
 
 fn refused(error: &azure_core::Error) -> CredentialError {
@@ -216,4 +204,19 @@ fn texts(levels: &[Level<'_>]) -> String {
 
 fn short(text: &str) -> String {
     ServiceError::new(None, Some(text.to_owned())).message.unwrap_or_default()
+}
+
+/// What becomes of an answer to a token request; for fuzzing.
+pub(crate) fn read_token_answer(status: u16, body: &[u8]) -> Result<(), CredentialError> {
+    transport::check("login.microsoftonline.com", status, body)
+        .map_err(|error| refused(&azure_core::Error::new(ErrorKind::Other, error)))
+}
+
+/// Reads a text as a certificate and as its key; for fuzzing.
+pub(crate) fn parse_certificate(pem: &str) -> Result<(), CredentialError> {
+    let authority = poolkeeper_rest::Url::parse("https://login.microsoftonline.com");
+    let authority = authority.map_err(|error| CredentialError::Setup { reason: error.to_string() })?;
+    Assertion::new(&authority, "tenant", "client", pem, &SecretString::from(pem), Timestamp::UNIX_EPOCH)
+        .map(drop)
+        .map_err(|error| CredentialError::Setup { reason: error.to_string() })
 }

@@ -14,8 +14,8 @@ pub enum Fault {
     SkuUnavailable,
     /// The subnet has no free address.
     SubnetFull,
-    /// Too many calls.
-    Throttled,
+    /// Too many calls, of one resource or of the whole subscription.
+    Throttled(ThrottleScope),
     /// Another change of the same resource is under way.
     Conflict,
     /// A later operation took this one's place.
@@ -28,8 +28,21 @@ pub enum Fault {
     Forbidden,
     /// The credential is not accepted.
     Unauthenticated,
+    /// An extension of a machine, or the agent of Azure that runs them, failed.
+    Extension,
+    /// The request is not one that Azure takes.
+    Invalid,
     /// Anything else.
     Other,
+}
+
+/// Whom a throttled call concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ThrottleScope {
+    /// Calls about the same resource. Also what does not tell: who is throttled besides hears so by itself.
+    Resource,
+    /// All calls of the subscription.
+    Subscription,
 }
 
 /// A used-up quota, as far as its message tells.
@@ -51,12 +64,13 @@ impl Fault {
         match self {
             Self::Quota(_) => Some(Class::Quota),
             Self::Allocation | Self::SkuUnavailable | Self::SubnetFull => Some(Class::Allocation),
-            Self::Throttled => Some(Class::Throttled),
+            Self::Throttled(_) => Some(Class::Throttled),
             Self::Conflict | Self::Preempted | Self::MarkedForDeletion => Some(Class::Conflict),
             Self::NotFound => Some(Class::NotFound),
             Self::Forbidden => Some(Class::Forbidden),
             Self::Unauthenticated => Some(Class::Unauthenticated),
-            Self::Other => None,
+            Self::Invalid => Some(Class::Invalid),
+            Self::Extension | Self::Other => None,
         }
     }
 }
@@ -68,11 +82,14 @@ impl Fault {
 pub fn classify(status: Option<u16>, code: &str, message: &str) -> Fault {
     // Both texts are of equal length, so that positions in one hold for the other.
     let folded = message.to_ascii_lowercase();
+    let code = code.to_ascii_lowercase();
     if status == Some(429) {
-        return Fault::Throttled;
+        return Fault::Throttled(scope(&code, &folded));
     }
-    match code.to_ascii_lowercase().as_str() {
-        "operationnotallowed" if folded.contains("too many requests") => Fault::Throttled,
+    match code.as_str() {
+        "operationnotallowed" if folded.contains("too many requests") => {
+            Fault::Throttled(scope(&code, &folded))
+        }
         "operationnotallowed" if folded.contains("marked for deletion") => Fault::MarkedForDeletion,
         "operationnotallowed" if folded.contains("quota") => Fault::Quota(quota(message, &folded)),
         "quotaexceeded" | "resourcequotaexceeded" => Fault::Quota(quota(message, &folded)),
@@ -82,10 +99,22 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> Fault {
         | "overconstrainedzonalallocationrequest" => Fault::Allocation,
         "skunotavailable" => Fault::SkuUnavailable,
         "subnetisfull" => Fault::SubnetFull,
-        "toomanyrequests" | "subscriptionrequeststhrottled" => Fault::Throttled,
+        "toomanyrequests" | "subscriptionrequeststhrottled" => Fault::Throttled(scope(&code, &folded)),
+        // The platform reads a vanished VM agent as a failed extension too.
+        "vmextensionprovisioningerror"
+        | "vmextensionprovisioningtimeout"
+        | "vmextensionhandlernontransienterror"
+        | "vmagentstatuscommunicationerror" => Fault::Extension,
+        "invalidparameter" | "badrequest" | "invalidrequestformat" | "propertychangenotallowed" => {
+            Fault::Invalid
+        }
         "operationpreempted" => Fault::Preempted,
         "conflict" | "anotheroperationinprogress" => Fault::Conflict,
-        "resourcenotfound" | "resourcegroupnotfound" | "subscriptionnotfound" | "notfound" => Fault::NotFound,
+        "resourcenotfound"
+        | "parentresourcenotfound"
+        | "resourcegroupnotfound"
+        | "subscriptionnotfound"
+        | "notfound" => Fault::NotFound,
         // The last three come with 403 or 409; no retry mends them, a person does.
         "authorizationfailed"
         | "linkedauthorizationfailed"
@@ -104,7 +133,19 @@ pub fn classify(status: Option<u16>, code: &str, message: &str) -> Fault {
     }
 }
 
-/// Reads an error and its details: the first of them that means something.
+/// Compute's own sentence, "too many requests have been received for this subscription", comes with each of its
+/// budgets, those of one resource included, and so does not tell. The front door's code and sentence do:
+/// <https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling>.
+fn scope(code: &str, folded: &str) -> ThrottleScope {
+    let is_of_all = code == "subscriptionrequeststhrottled"
+        || ["number of requests for subscription", "subscription-level", "subscription level"]
+            .iter()
+            .any(|text| folded.contains(text));
+    if is_of_all { ThrottleScope::Subscription } else { ThrottleScope::Resource }
+}
+
+/// Reads an error and its details: the first of them that means something. A throttling of the whole subscription, and
+/// a quota with its numbers, go before what says less of the same.
 pub fn of(error: &Error) -> Fault {
     first(error.status(), error.said())
 }
@@ -119,10 +160,19 @@ pub(crate) fn first(status: Option<u16>, said: &[ServiceError]) -> Fault {
             error.message.as_deref().unwrap_or_default(),
         )
     };
-    std::iter::once(read(status, outer))
+    let faults: Vec<Fault> = std::iter::once(read(status, outer))
         .chain(said.iter().skip(1).map(|detail| read(None, detail)))
-        .find(|fault| *fault != Fault::Other)
-        .unwrap_or(Fault::Other)
+        .collect();
+    let of_all = Fault::Throttled(ThrottleScope::Subscription);
+    match faults.iter().find(|fault| !matches!(fault, Fault::Other | Fault::Invalid)) {
+        Some(Fault::Throttled(_)) if faults.contains(&of_all) => of_all,
+        Some(Fault::Quota(quota)) if *quota == Quota::default() => {
+            let told = faults.iter().find(|fault| matches!(fault, Fault::Quota(told) if told != quota));
+            told.cloned().unwrap_or_else(|| Fault::Quota(quota.clone()))
+        }
+        Some(fault) => fault.clone(),
+        None => faults.into_iter().find(|fault| *fault == Fault::Invalid).unwrap_or(Fault::Other),
+    }
 }
 
 /// Lets Azure's code decide the class of a failed call.
@@ -153,6 +203,7 @@ fn quota(message: &str, folded: &str) -> Quota {
 
 #[cfg(test)]
 mod tests {
+    use super::ThrottleScope::{Resource, Subscription};
     use super::*;
     use rstest::rstest;
 
@@ -177,10 +228,22 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Some(429), "OperationNotAllowed", TOO_MANY, Fault::Throttled)]
-    #[case(Some(429), "", "", Fault::Throttled)]
-    #[case(Some(409), "OperationNotAllowed", TOO_MANY, Fault::Throttled)]
-    #[case(None, "TooManyRequests", "{}", Fault::Throttled)]
+    #[case(Some(429), "OperationNotAllowed", TOO_MANY, Fault::Throttled(Resource))]
+    #[case(Some(429), "", "", Fault::Throttled(Resource))]
+    #[case(Some(409), "OperationNotAllowed", TOO_MANY, Fault::Throttled(Resource))]
+    #[case(None, "TooManyRequests", "{}", Fault::Throttled(Resource))]
+    #[case(Some(429), "SubscriptionRequestsThrottled", "", Fault::Throttled(Subscription))]
+    #[case(None, "SubscriptionRequestsThrottled", "", Fault::Throttled(Subscription))]
+    #[case(
+        Some(429),
+        "TooManyRequests",
+        "Number of requests for subscription 'g' exceeded",
+        Fault::Throttled(Subscription)
+    )]
+    #[case(None, "VMExtensionProvisioningError", "", Fault::Extension)]
+    #[case(None, "VMAgentStatusCommunicationError", "", Fault::Extension)]
+    #[case(Some(404), "ResourceGroupNotFound", "", Fault::NotFound)]
+    #[case(None, "InvalidParameter", "", Fault::Invalid)]
     #[case(Some(409), "OperationNotAllowed", MARKED, Fault::MarkedForDeletion)]
     #[case(Some(409), "OperationNotAllowed", "the VM is stopped", Fault::Other)]
     #[case(None, "AllocationFailed", "", Fault::Allocation)]
@@ -196,7 +259,7 @@ mod tests {
     #[case(Some(403), "AuthorizationFailed", "", Fault::Forbidden)]
     #[case(Some(409), "ScopeLocked", "", Fault::Forbidden)]
     #[case(Some(401), "InvalidAuthenticationToken", "", Fault::Unauthenticated)]
-    #[case(Some(400), "InvalidParameter", "the quota of patience", Fault::Other)]
+    #[case(Some(400), "InvalidParameter", "the quota of patience", Fault::Invalid)]
     fn codes(#[case] status: Option<u16>, #[case] code: &str, #[case] message: &str, #[case] fault: Fault) {
         assert_eq!(classify(status, code, message), fault);
     }
@@ -209,5 +272,14 @@ mod tests {
         assert_eq!(first(None, &said(&["VMScaleSetFailed", "AllocationFailed"])), Fault::Allocation);
         assert_eq!(first(Some(409), &said(&["Conflict", "AllocationFailed"])), Fault::Conflict);
         assert_eq!(first(Some(400), &[]), Fault::Other);
+        assert_eq!(first(Some(400), &said(&["InvalidParameter", "SubnetIsFull"])), Fault::SubnetFull);
+        assert_eq!(first(Some(400), &said(&["Unheard", "InvalidParameter"])), Fault::Invalid);
+        let throttled = ["OperationNotAllowed", "TooManyRequests", "SubscriptionRequestsThrottled"];
+        assert_eq!(first(Some(429), &said(&throttled)), Fault::Throttled(Subscription));
+        let quota = [
+            said(&["QuotaExceeded"]),
+            vec![ServiceError::new(Some("QuotaExceeded".into()), Some(CORES.into()))],
+        ];
+        assert!(matches!(first(None, &quota.concat()), Fault::Quota(quota) if quota.limit == Some(100)));
     }
 }

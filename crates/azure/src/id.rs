@@ -1,6 +1,9 @@
+mod resource;
+
+pub use resource::{ScaleSetId, SubnetId};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// Why a text is not the id that it should be.
@@ -12,8 +15,14 @@ pub enum IdError {
          providers/Microsoft.Compute/virtualMachineScaleSets/<name>"
     )]
     ScaleSet(String),
+    /// Not the resource id of a subnet.
+    #[error(
+        "{0:?} is not the id of a subnet; write /subscriptions/<guid>/resourceGroups/<name>/\
+         providers/Microsoft.Network/virtualNetworks/<name>/subnets/<name>"
+    )]
+    Subnet(String),
     /// Not an instance id. Azure reads `*` as every instance, so only names and numbers pass.
-    #[error("{0:?} is not an instance id; it must be a number, or a VM name")]
+    #[error("{0:?} is not an instance id; it must be a number, or a VM's name")]
     Instance(String),
     /// Not the id of a VM.
     #[error("{0:?} is not a vmId; it must be a GUID")]
@@ -23,153 +32,12 @@ pub enum IdError {
     NoInstances,
 }
 
-/// The resource id of a scale set. Azure's ids do not differ by case, and neither do these; the text is kept as given.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ScaleSetId {
-    text: String,
-    folded: String,
-}
-
-impl ScaleSetId {
-    /// The id as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The subscription's GUID.
-    pub fn subscription(&self) -> &str {
-        self.segment(1)
-    }
-
-    /// The resource group's name.
-    pub fn resource_group(&self) -> &str {
-        self.segment(3)
-    }
-
-    /// The scale set's name.
-    pub fn name(&self) -> &str {
-        self.segment(7)
-    }
-
-    /// The path segments, to be escaped one by one.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.text.split('/').skip(1)
-    }
-
-    fn segment(&self, index: usize) -> &str {
-        self.segments().nth(index).unwrap_or_default()
-    }
-}
-
-impl FromStr for ScaleSetId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let folded = text.to_lowercase();
-        let mut segments = folded.split('/');
-        let fits = [
-            Fixed(""),
-            Fixed("subscriptions"),
-            Guid,
-            Fixed("resourcegroups"),
-            Name(90),
-            Fixed("providers"),
-            Fixed("microsoft.compute"),
-            Fixed("virtualmachinescalesets"),
-            Name(64),
-        ]
-        .into_iter()
-        .all(|part| segments.next().is_some_and(|segment| part.fits(segment)));
-        if fits && segments.next().is_none() {
-            Ok(Self { text: text.to_owned(), folded })
-        } else {
-            Err(IdError::ScaleSet(text.to_owned()))
-        }
-    }
-}
-
-enum Part {
-    Fixed(&'static str),
-    Guid,
-    /// A name of at most so many characters.
-    Name(usize),
-}
-use Part::{Fixed, Guid, Name};
-
-impl Part {
-    fn fits(&self, segment: &str) -> bool {
-        match self {
-            Fixed(text) => segment == *text,
-            Guid => is_guid(segment),
-            // Resource groups may hold letters of any script; nothing that could change the meaning of a URL path.
-            Name(longest) => {
-                (1..=*longest).contains(&segment.chars().count())
-                    && segment.chars().all(|c| c.is_alphanumeric() || "-_.()".contains(c))
-                    && segment.chars().any(|c| c != '.')
-            }
-        }
-    }
-}
-
 fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
-}
-
-impl PartialEq for ScaleSetId {
-    fn eq(&self, other: &Self) -> bool {
-        self.folded == other.folded
-    }
-}
-
-impl Eq for ScaleSetId {}
-
-impl Hash for ScaleSetId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.folded.hash(state);
-    }
-}
-
-impl PartialOrd for ScaleSetId {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ScaleSetId {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.folded.cmp(&other.folded)
-    }
-}
-
-impl fmt::Display for ScaleSetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for ScaleSetId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl TryFrom<String> for ScaleSetId {
-    type Error = IdError;
-
-    fn try_from(text: String) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
-impl From<ScaleSetId> for String {
-    fn from(id: ScaleSetId) -> Self {
-        id.text
-    }
 }
 
 macro_rules! text_id {
@@ -224,9 +92,10 @@ impl TryFrom<String> for InstanceId {
     type Error = IdError;
 
     fn try_from(text: String) -> Result<Self, IdError> {
-        // 64 characters: the longest name of a Linux VM.
+        // 64 characters: the longest name of a Linux VM. A name of dots alone would change the path of a URL.
         let fits = (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && text.bytes().any(|b| b != b'.');
         if fits { Ok(Self(text)) } else { Err(IdError::Instance(text)) }
     }
 }
@@ -266,44 +135,15 @@ impl TryFrom<Vec<InstanceId>> for InstanceIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
-
-    const ID: &str = "/subscriptions/00000000-1111-2222-3333-444444444444/resourceGroups/agents/providers/Microsoft.Compute/virtualMachineScaleSets/linux-d4";
-
-    #[test]
-    fn a_scale_set_id_ignores_case_and_keeps_its_text() {
-        let id: ScaleSetId = ID.parse().unwrap();
-        let upper: ScaleSetId = ID.to_uppercase().parse().unwrap();
-        assert_eq!(id, upper);
-        assert_eq!(std::collections::HashSet::from([id.clone(), upper.clone()]).len(), 1);
-        assert_eq!((id.as_str(), upper.name()), (ID, "LINUX-D4"));
-        assert_eq!(id.subscription(), "00000000-1111-2222-3333-444444444444");
-        assert_eq!(id.resource_group(), "agents");
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("/subscriptions/x/resourceGroups/a/providers/Microsoft.Compute/virtualMachineScaleSets/b")]
-    #[case(&ID.replace("virtualMachineScaleSets", "virtualMachines"))]
-    #[case(&ID.replace("linux-d4", ""))]
-    #[case(&ID.replace("linux-d4", ".."))]
-    #[case(&ID.replace("linux-d4", "a?b"))]
-    #[case(&ID.replace("linux-d4", "a%2fb"))]
-    #[case(&ID.replace("linux-d4", &"x".repeat(65)))]
-    #[case(&format!("{ID}/"))]
-    #[case(&format!("{ID}/virtualMachines/1"))]
-    #[case(&format!("https://management.azure.com{ID}"))]
-    fn other_texts_are_no_scale_set_id(#[case] text: &str) {
-        assert!(text.parse::<ScaleSetId>().is_err());
-    }
 
     #[test]
     fn instance_ids_have_no_way_to_say_all() {
         assert_eq!(InstanceIds::try_from(Vec::new()), Err(IdError::NoInstances));
-        for text in ["", "*", "1,2", "../3", "7 "] {
+        for text in ["", "*", "1,2", "../3", "7 ", ".", "..", "a*", "vm%2a", "a\0", "é"] {
             assert_eq!(text.parse::<InstanceId>(), Err(IdError::Instance(text.to_owned())));
         }
         assert_eq!("7".parse::<InstanceId>().unwrap().as_str(), "7");
+        assert_eq!("agents.prod-1_a1b2".parse::<InstanceId>().unwrap().as_str(), "agents.prod-1_a1b2");
         assert_eq!("set_a1b2c3d4".parse::<InstanceId>().unwrap().as_str(), "set_a1b2c3d4");
     }
 

@@ -1,7 +1,7 @@
 use crate::fault::{self, Fault};
 use crate::model::ScaleSet;
 use jiff::SignedDuration;
-use poolkeeper_rest::{Class, Error, Reply, ServiceError, Url};
+use poolkeeper_rest::{Answer, Class, Error, Remaining, Reply, ServiceError, Url};
 use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
@@ -25,15 +25,18 @@ impl OperationUrl {
             Some(text) => (text, false),
             None => (reply.header(LOCATION)?, true),
         };
-        Some(Self { url: Url::parse(text).ok()?, is_location })
+        Some(Self { url: without_fragment(Url::parse(text).ok()?), is_location })
     }
 
     /// The URL to read.
     pub(crate) fn url(&self) -> Url {
-        let mut url = self.url.clone();
-        url.set_fragment(None);
-        url
+        self.url.clone()
     }
+}
+
+fn without_fragment(mut url: Url) -> Url {
+    url.set_fragment(None);
+    url
 }
 
 /// The text is no URL.
@@ -47,13 +50,13 @@ impl FromStr for OperationUrl {
     fn from_str(text: &str) -> Result<Self, NotAnOperation> {
         let url = Url::parse(text).map_err(|_| NotAnOperation)?;
         let is_location = url.fragment() == Some(LOCATION);
-        Ok(Self { url, is_location })
+        Ok(Self { url: without_fragment(url), is_location })
     }
 }
 
 impl fmt::Display for OperationUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.url();
+        let url = &self.url;
         let mark = if self.is_location { "#location" } else { "" };
         write!(f, "{url}{mark}")
     }
@@ -73,6 +76,8 @@ pub struct Started {
     pub operation: Option<OperationUrl>,
     /// How long Azure asks us to wait before the first look.
     pub retry_after: Option<SignedDuration>,
+    /// What is left of Azure's budgets.
+    pub remaining: Vec<Remaining>,
     /// The scale set as the change leaves it, where Azure shows it.
     pub value: Option<ScaleSet>,
 }
@@ -86,7 +91,7 @@ impl Started {
             }
             own
         });
-        Self { operation, retry_after: reply.retry_after(), value }
+        Self { operation, retry_after: reply.retry_after(), remaining: reply.remaining(), value }
     }
 }
 
@@ -124,23 +129,7 @@ impl OperationError {
 #[derive(Deserialize)]
 struct Wire {
     status: String,
-    error: Option<WireError>,
-}
-
-#[derive(Deserialize)]
-struct WireError {
-    code: Option<String>,
-    message: Option<String>,
-    #[serde(default)]
-    details: Option<Vec<WireError>>,
-}
-
-impl WireError {
-    fn flatten(self) -> Vec<ServiceError> {
-        let mut all = vec![ServiceError::new(self.code, self.message)];
-        all.extend(self.details.into_iter().flatten().flat_map(Self::flatten));
-        all
-    }
+    error: Option<serde_json::Value>,
 }
 
 impl OperationStatus {
@@ -151,7 +140,7 @@ impl OperationStatus {
             return Ok(if reply.status() == 202 { Self::InProgress } else { Self::Succeeded });
         }
         let wire: Wire = reply.json()?.value;
-        let said = wire.error.map(WireError::flatten).unwrap_or_default();
+        let said = wire.error.as_ref().map(ServiceError::nested).unwrap_or_default();
         let error = || OperationError::new(None, &said);
         Ok(match wire.status.to_ascii_lowercase().as_str() {
             "succeeded" => Self::Succeeded,
@@ -162,12 +151,13 @@ impl OperationStatus {
     }
 
     /// A `Location` reports the failure of its operation as its own; the call's own failures stay errors.
-    pub(crate) fn of_error(error: Error, of: &OperationUrl) -> Result<Self, Error> {
+    pub(crate) fn of_error(error: Error, of: &OperationUrl) -> Result<Answer<Self>, Error> {
         match error.class() {
             Class::Conflict | Class::Precondition | Class::Quota | Class::Allocation | Class::Invalid
                 if of.is_location && !error.said().is_empty() =>
             {
-                Ok(Self::Failed(OperationError::new(error.status(), error.said())))
+                let failed = Self::Failed(OperationError::new(error.status(), error.said()));
+                Ok(error.into_answer(failed))
             }
             Class::Conflict
             | Class::Precondition

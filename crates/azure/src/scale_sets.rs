@@ -1,14 +1,18 @@
+use crate::charge;
 use crate::cloud::Cloud;
 use crate::credential::{Credential, CredentialError};
 use crate::fault;
-use crate::id::{InstanceId, InstanceIds, ScaleSetId};
-use crate::model::{Instance, ScaleSet, Sku};
+use crate::id::ScaleSetId;
+use crate::model::{ScaleSet, Sku};
 use crate::operation::{OperationStatus, OperationUrl, Started};
+use poolkeeper_budget::Budgets;
+use poolkeeper_clock::Clock;
 use poolkeeper_rest::{
-    Answer, Authorization, CallLog, Class, Client, Error, Http, Method, Operation, Reply, Request, Service,
-    SetupError, Url,
+    Answer, Authorization, CallLog, Class, Client, Error, Http, Method, Operation, Payer, Reply, Request,
+    Service, SetupError, Url,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -25,15 +29,16 @@ const MAX_PAGES: usize = 1000;
 /// Errors are classed by Azure's code where it says more than the HTTP status: see [`fault`].
 #[derive(Clone, Debug)]
 pub struct ScaleSets {
-    client: Client,
+    pub(crate) client: Client,
     credential: Arc<Credential>,
     scope: String,
+    budgets: Option<Budgets>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
-    value: Vec<Instance>,
+struct Page<T> {
+    value: Vec<T>,
     next_link: Option<String>,
 }
 
@@ -50,7 +55,14 @@ impl ScaleSets {
     ) -> Result<Self, SetupError> {
         let client = Client::new(http, Service::ResourceManager, cloud.resource_manager().clone(), calls)?
             .refine_errors(fault::refine);
-        Ok(Self { client, credential, scope: cloud.scope().to_owned() })
+        Ok(Self { client, credential, scope: cloud.scope().to_owned(), budgets: None })
+    }
+
+    /// The same client, whose calls draw on these budgets. Without, nothing is kept back.
+    #[must_use]
+    pub fn with_budgets(self, budgets: &Budgets, clock: Clock) -> Self {
+        let payer = Payer::azure(budgets.clone(), clock, charge::charge, charge::throttled);
+        Self { client: self.client.paid_by(payer), budgets: Some(budgets.clone()), ..self }
     }
 
     /// Reads a scale set. The answer's `etag` is its version, from the header or the body.
@@ -61,54 +73,10 @@ impl ScaleSets {
         let request = Request::new(Method::GET, self.url(id, &[], &[]), Operation::Get);
         let mut answer: Answer<ScaleSet> = self.send(request, Reply::json).await?;
         answer.etag = answer.etag.or_else(|| answer.value.etag.clone());
-        Ok(answer)
-    }
-
-    /// Reads all instances with their states (Uniform orchestration). One failed page fails the whole list.
-    ///
-    /// # Errors
-    /// [`Error`] of any class; [`Class::Unexpected`] where a page leads to another origin.
-    pub async fn list_instances(&self, id: &ScaleSetId) -> Result<Answer<Vec<Instance>>, Error> {
-        let mut next = Some(self.url(id, &["virtualMachines"], &[("$expand", "instanceView")]));
-        let mut all = Answer { value: Vec::new(), retry_after: None, etag: None };
-        let mut known = HashSet::new();
-        let mut pages = HashSet::new();
-        while let Some(url) = next.take() {
-            let request = Request::new(Method::GET, url.clone(), Operation::List);
-            if !pages.insert(url) || pages.len() > MAX_PAGES {
-                return Err(request
-                    .error(Class::Unexpected)
-                    .because("the pages of the list lead in a circle"));
-            }
-            let (page, link) = self
-                .send(request, |reply| {
-                    let page: Answer<Page> = reply.json()?;
-                    let link =
-                        page.value.next_link.as_deref().filter(|link| !link.is_empty()).map(Url::parse);
-                    let link = link.transpose().map_err(|_| reply.unexpected("nextLink is not a URL"))?;
-                    Ok((page, link))
-                })
-                .await?;
-            all.retry_after = all.retry_after.max(page.retry_after);
-            // An instance may move to a later page while the list is read.
-            all.value
-                .extend(page.value.value.into_iter().filter(|instance| known.insert(instance.id.clone())));
-            next = link;
+        if let (Some(budgets), Some(location)) = (&self.budgets, &answer.value.location) {
+            budgets.note_location(&id.to_string(), location);
         }
-        Ok(all)
-    }
-
-    /// Reads one instance with its state (Uniform orchestration).
-    ///
-    /// # Errors
-    /// [`Error`] of any class.
-    pub async fn get_instance(
-        &self,
-        id: &ScaleSetId,
-        instance: &InstanceId,
-    ) -> Result<Answer<Instance>, Error> {
-        let url = self.url(id, &["virtualMachines", instance.as_str()], &[("$expand", "instanceView")]);
-        self.send(Request::new(Method::GET, url, Operation::Get), Reply::json).await
+        Ok(answer)
     }
 
     /// Asks for `capacity` instances. To be used for growth only: a lower capacity lets Azure choose what it deletes.
@@ -142,26 +110,6 @@ impl ScaleSets {
         self.patch(id, json!({ "tags": tags }), if_match).await
     }
 
-    /// Deletes instances; the capacity falls with them.
-    ///
-    /// # Errors
-    /// [`Error`] of any class; [`Class::Conflict`] while another deletion or change of capacity runs.
-    pub async fn delete_instances(&self, id: &ScaleSetId, instances: &InstanceIds) -> Result<Started, Error> {
-        self.act(id, "delete", instances, Operation::Delete).await
-    }
-
-    /// Puts the system disks of instances back to their image.
-    ///
-    /// # Errors
-    /// [`Error`] of any class.
-    pub async fn reimage_instances(
-        &self,
-        id: &ScaleSetId,
-        instances: &InstanceIds,
-    ) -> Result<Started, Error> {
-        self.act(id, "reimage", instances, Operation::Update).await
-    }
-
     /// Reads how an operation stands.
     ///
     /// # Errors
@@ -169,20 +117,10 @@ impl ScaleSets {
     /// not on this cloud's Resource Manager: nothing is sent there.
     pub async fn operation(&self, operation: &OperationUrl) -> Result<Answer<OperationStatus>, Error> {
         let request = Request::new(Method::GET, operation.url(), Operation::Poll);
-        let read = |reply: &Reply| {
-            let value = OperationStatus::read(reply, operation)?;
-            Ok(Answer { value, retry_after: reply.retry_after(), etag: None })
-        };
+        let read = |reply: &Reply| Ok(reply.answer(OperationStatus::read(reply, operation)?));
         match self.send(request, read).await {
             Ok(answer) => Ok(answer),
-            Err(error) => {
-                let retry_after = error.retry_after();
-                OperationStatus::of_error(error, operation).map(|value| Answer {
-                    value,
-                    retry_after,
-                    etag: None,
-                })
-            }
+            Err(error) => OperationStatus::of_error(error, operation),
         }
     }
 
@@ -197,26 +135,38 @@ impl ScaleSets {
         .await
     }
 
-    async fn act(
-        &self,
-        id: &ScaleSetId,
-        action: &str,
-        instances: &InstanceIds,
-        operation: Operation,
-    ) -> Result<Started, Error> {
-        let ids: Vec<&str> = instances.as_slice().iter().map(InstanceId::as_str).collect();
-        let request = Request::new(Method::POST, self.url(id, &[action], &[]), operation)
-            .json(json!({ "instanceIds": ids }));
+    pub(crate) async fn start(&self, request: Request) -> Result<Started, Error> {
         self.send(request, |reply| Ok(Started::of(reply, |url| self.client.is_own(url), None))).await
     }
 
-    fn url(&self, id: &ScaleSetId, below: &[&str], query: &[(&str, &str)]) -> Url {
+    /// Follows a list to its end. One failed page fails the whole list.
+    pub(crate) async fn pages<T: DeserializeOwned>(&self, first: Url) -> Result<Answer<Vec<T>>, Error> {
+        let mut next = Some(first);
+        let mut all = Answer::new(Vec::new());
+        let mut pages = HashSet::new();
+        while let Some(url) = next.take() {
+            let request = Request::new(Method::GET, url.clone(), Operation::List);
+            if !pages.insert(url) || pages.len() > MAX_PAGES {
+                return Err(request
+                    .error(Class::Unexpected)
+                    .because("the pages of the list lead in a circle"));
+            }
+            let (page, link) = self.send(request, page).await?;
+            all.retry_after = all.retry_after.max(page.retry_after);
+            all.remaining = page.remaining;
+            all.value.extend(page.value);
+            next = link;
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn url(&self, id: &ScaleSetId, below: &[&str], query: &[(&str, &str)]) -> Url {
         let query: Vec<_> = [("api-version", API_VERSION)].into_iter().chain(query.iter().copied()).collect();
         self.client.url(id.segments().chain(below.iter().copied()), &query)
     }
 
     /// The one way out. The token is fetched only for a URL that it may be sent to.
-    async fn send<T>(
+    pub(crate) async fn send<T>(
         &self,
         request: Request,
         read: impl FnOnce(&Reply) -> Result<T, Error>,
@@ -229,6 +179,19 @@ impl ScaleSets {
             };
             request.error(class).because(error.to_string()).caused_by(error)
         })?;
-        self.client.decoded(request, &Authorization::Bearer(token.secret), read).await
+        let result = self.client.decoded(request, &Authorization::Bearer(token.secret), read).await;
+        if result.as_ref().is_err_and(|error| error.status() == Some(401)) {
+            // Revoked, or cut short by a changed policy: the next call signs in anew.
+            self.credential.drop_token();
+        }
+        result
     }
+}
+
+/// One page, and where the next one is.
+pub(crate) fn page<T: DeserializeOwned>(reply: &Reply) -> Result<(Answer<Vec<T>>, Option<Url>), Error> {
+    let page: Answer<Page<T>> = reply.json()?;
+    let link = page.value.next_link.as_deref().filter(|link| !link.is_empty()).map(Url::parse);
+    let link = link.transpose().map_err(|_| reply.unexpected("nextLink is not a URL"))?;
+    Ok((page.map(|page| page.value), link))
 }

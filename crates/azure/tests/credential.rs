@@ -72,7 +72,7 @@ async fn a_service_principal_gets_a_token_over_loopback_http_and_keeps_it() {
 async fn a_workload_identity_shows_the_token_of_its_service_account() {
     let entra = Stub::with([granted()]).await;
     let file = std::env::temp_dir().join(format!("poolkeeper-federated-{}", std::process::id()));
-    std::fs::write(&file, "federated").unwrap();
+    std::fs::write(&file, "t0k3n-of-the-account").unwrap();
     let identity = WorkloadIdentity {
         tenant: Some(TENANT.into()),
         client: Some(CLIENT.into()),
@@ -82,9 +82,9 @@ async fn a_workload_identity_shows_the_token_of_its_service_account() {
     std::fs::remove_file(&file).unwrap();
     assert_eq!(credential.token(SCOPE).await.unwrap().secret.expose_secret(), TOKEN);
     let form = form(&entra.only());
-    assert_eq!(form["client_assertion"], "federated");
+    assert_eq!(form["client_assertion"], "t0k3n-of-the-account");
     assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    assert!(!format!("{credential:?}").contains("federated"));
+    assert!(!format!("{credential:?}").contains("t0k3n-of"));
 }
 
 #[tokio::test]
@@ -137,7 +137,9 @@ async fn a_closed_port_is_unreachable_and_says_so() {
     let (url, _taken) = closed();
     let error = principal(&url).token(SCOPE).await.unwrap_err();
     assert!(
-        error.to_string().starts_with("no token could be had: 127.0.0.1 could not be reached: "),
+        error.to_string().starts_with(
+            "no token could be had: no connection to 127.0.0.1; check the address and the network: "
+        ),
         "{error}"
     );
     assert!(!error.to_string().contains("http"), "{error}");

@@ -125,7 +125,7 @@ async fn pages_are_followed_to_the_end() {
             .with("retry-after", "4"),
     );
     let (client, calls) = client_and_calls(&arm);
-    let answer = client.list_instances(&id()).await.unwrap();
+    let answer = client.list_instances(&id(), &OrchestrationMode::Uniform).await.unwrap();
     let ids: Vec<_> = answer.value.iter().map(|instance| instance.id.as_str()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
     assert_eq!(answer.retry_after, Some(SignedDuration::from_secs(9)));
@@ -160,7 +160,10 @@ async fn a_page_that_fails_fails_the_list(#[case] page: Scripted, #[case] class:
     let arm = Stub::start().await;
     arm.then(stub::json(200, json!({"value": [instance(1)], "nextLink": format!("{}/next", arm.url)})));
     arm.then(page);
-    assert_eq!(client(&arm).list_instances(&id()).await.unwrap_err().class(), class);
+    assert_eq!(
+        client(&arm).list_instances(&id(), &OrchestrationMode::Uniform).await.unwrap_err().class(),
+        class
+    );
 }
 
 #[tokio::test]
@@ -168,7 +171,7 @@ async fn a_page_elsewhere_is_not_asked_for() {
     let elsewhere = Stub::with([stub::json(200, json!({"value": []}))]).await;
     let link = format!("{}{PATH}/virtualMachines?page=2", elsewhere.url);
     let arm = Stub::with([stub::json(200, json!({"value": [instance(1)], "nextLink": link}))]).await;
-    let error = client(&arm).list_instances(&id()).await.unwrap_err();
+    let error = client(&arm).list_instances(&id(), &OrchestrationMode::Uniform).await.unwrap_err();
     assert_eq!(error.class(), Class::Unexpected);
     assert!(error.to_string().contains("another origin"), "{error}");
     assert!(elsewhere.seen().is_empty());
@@ -180,7 +183,10 @@ async fn a_page_elsewhere_is_not_asked_for() {
 #[tokio::test]
 async fn a_link_that_leads_nowhere_fails_the_list(#[case] link: &str) {
     let arm = Stub::with([stub::json(200, json!({"value": [], "nextLink": link}))]).await;
-    assert_eq!(client(&arm).list_instances(&id()).await.unwrap_err().class(), Class::Unexpected);
+    assert_eq!(
+        client(&arm).list_instances(&id(), &OrchestrationMode::Uniform).await.unwrap_err().class(),
+        Class::Unexpected
+    );
 }
 
 #[tokio::test]
@@ -189,7 +195,7 @@ async fn pages_in_a_circle_fail_the_list() {
     let page = stub::json(200, json!({"value": [], "nextLink": format!("{}/again", arm.url)}));
     arm.then(page.clone());
     arm.then(page);
-    let error = client(&arm).list_instances(&id()).await.unwrap_err();
+    let error = client(&arm).list_instances(&id(), &OrchestrationMode::Uniform).await.unwrap_err();
     assert!(error.to_string().contains("circle"), "{error}");
     assert_eq!(arm.seen().len(), 2);
 }
@@ -204,7 +210,11 @@ async fn a_failed_instance_tells_what_failed() {
             {"name": "script", "statuses": [
                 {"code": "ProvisioningState/failed/1", "level": "Error", "displayStatus": "Provisioning failed"}]}]}}});
     let arm = Stub::with([stub::json(200, body)]).await;
-    let instance = client(&arm).get_instance(&id(), &"9".parse().unwrap()).await.unwrap().value;
+    let instance = client(&arm)
+        .get_instance(&id(), &OrchestrationMode::Uniform, &"9".parse().unwrap())
+        .await
+        .unwrap()
+        .value;
     assert_eq!(arm.only().uri.path(), format!("{PATH}/virtualMachines/9"));
     assert_eq!(instance.provisioning_state, Some(ProvisioningState::Failed));
     assert_eq!((instance.power, instance.vm_id, instance.created), (None, None, None));

@@ -9,9 +9,9 @@ use std::{
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Agent, AgentId, Basis, Binding, BindingName, Demand, Image, InstanceId, JobRequest, Lifecycle, Memory,
-    Mode, Pool, Power, Provisioning, Recycle, RequestId, Sampling, ScaleOut, ScaleSet, Seen, SetView,
-    Snapshot, Standby, Vm, VmId, decide,
+    Agent, AgentId, Basis, Binding, BindingName, Demand, Existing, Image, InstanceId, JobRequest, Lifecycle,
+    Memory, Mode, Orchestration, Pool, Power, Provisioning, Recycle, RequestId, Sampling, ScaleOut, ScaleSet,
+    Seen, SetView, Snapshot, Standby, Vm, VmId, decide,
 };
 
 fn pool(vms: u32) -> Pool {
@@ -21,6 +21,8 @@ fn pool(vms: u32) -> Pool {
         priority: 0,
         max_agents: None,
         draining: false,
+        existing: Existing::Adopt,
+        claimed_at: None,
     };
     let image = |name: &str| Image { name: name.to_owned(), ..Image::default() };
     Pool {
@@ -97,10 +99,12 @@ fn snapshot(count: u32, now: Timestamp) -> Snapshot {
             value: ScaleSet {
                 capacity: u32::try_from(vms.len()).unwrap(),
                 computer_name_prefix: "linux-d4".to_owned(),
+                orchestration: Orchestration::Uniform,
             },
             at: now,
         },
         instances: Seen::Fresh { value: vms, at: now },
+        headroom: None,
     };
     Snapshot {
         jobs: Seen::Fresh { value: jobs, at: now },
@@ -110,6 +114,7 @@ fn snapshot(count: u32, now: Timestamp) -> Snapshot {
             (BindingName("windows-build-d4".to_owned()), set(windows)),
         ]),
         operations: BTreeMap::new(),
+        parallel_jobs: None,
     }
 }
 

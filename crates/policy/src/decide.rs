@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use crate::{
     cadence,
     demand::{self, Demands},
+    existing,
+    failure::Backoff,
     gate::{self, Gate, Judged},
     health::{self, Findings},
     instance::after,
@@ -32,15 +34,17 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     // What is there, and what has become of what was begun.
     let before = &memory.sightings;
     let mut memory = memory.carried(seen, now);
-    operations::end(&mut memory, pool, seen, now);
-    let inventory = Inventory::new(pool, seen, before, &memory, now);
+    let mut lost = operations::end(&mut memory, pool, seen, now);
+    let mut inventory = Inventory::new(pool, seen, before, &memory, now);
+    let existing = existing::tell(pool, seen, &mut memory, &mut inventory);
     memory.take_up(seen, &inventory.instances, &inventory.differing(), usable(pool, seen), now);
-    operations::finish_removals(&mut memory, &inventory, seen);
+    lost.extend(operations::finish_removals(&mut memory, &inventory, seen, now));
+    lost.sort_by(|a, b| a.operation.cmp(&b.operation));
     let ordered = operations::ordered(&memory, &inventory);
 
     // How many are wanted.
     let (standby, next_change) = standby(pool, now);
-    let Demands { queued, unroutable } = demand::route(pool, seen, &inventory.instances);
+    let Demands { queued, beyond, unroutable } = demand::route(pool, seen, &inventory.instances);
     let sees_all = gate::just_read(seen, now) && usable_list(pool, seen);
     let pace = pace::pace(pool, &mut memory, &inventory, &ordered, sees_all, now);
     let Sizing { shares, target } = size(pool, &standby, &queued, &inventory, &ordered, pace, now);
@@ -50,7 +54,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     let growths = placement.growths.iter().map(|growth| grow(growth, &inventory, &ordered, now)).collect();
     let lasting = lasting_excess(pool, &mut memory, &target, inventory.known, pace, now);
     let surplus = Surplus { lasting, by_image: &target.surplus };
-    let Leaving { removals, settling, settled_at } = leaving(pool, &inventory, &surplus, &memory, now);
+    let Leaving { removals, held, settling, settled_at } = leaving(pool, &inventory, &surplus, &memory, now);
 
     // What may be done now.
     let gate = Gate {
@@ -68,25 +72,28 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         Mode::Active | Mode::Paused => (actions, Vec::new()),
     };
     for action in &actions {
-        operations::intend(&mut memory, pool, action, now);
+        operations::intend(&mut memory, pool, &inventory, action, now);
     }
+    holds.extend(held);
     if holds.is_empty() {
         holds.extend(blind(pool, seen));
     }
 
     // When to look again.
     look.extend(settling);
+    look.extend(existing.iter().map(|existing| existing.binding.clone()));
     if pool.deletion == Some(DeletionPolicy::Drain) && nothing_left(pool, &memory, &inventory) {
         // The finalizer waits for a list that shows it.
         look.extend(pool.bindings.iter().map(|binding| binding.name.clone()));
     }
     let moving = cadence::moving(&memory, &inventory.instances, &actions, look);
-    let quiet = moving.is_empty() && total(queued.iter().copied()) == 0;
+    let quiet = moving.is_empty() && beyond == 0 && total(queued.iter().copied()) == 0;
     let quiet_since = if quiet { memory.quiet_since.unwrap_or(now) } else { now };
     memory.quiet_since = Some(quiet_since);
     let read_jobs_at = cadence::jobs(pool, seen, quiet_since, pace.sample_at, now);
     let bindings = binding_plans(pool, seen, &memory, &inventory, &shares, &moving, now);
     let backoffs = memory.backoffs.values().chain(memory.removal_backoffs.values());
+    let backoffs = backoffs.chain(memory.vm_backoffs.values());
     let times = [
         Some(read_jobs_at),
         settled_at,
@@ -100,8 +107,8 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     let next_wakeup = cadence::wakeup(times.into_iter().flatten(), now);
 
     // What is said about it.
-    let limited_by = limited_by(pool, seen, &target, &holds, &placement);
-    let message = words::decision(pool, &target, standby.agents, limited_by == LimitedBy::Hold);
+    let limited_by = limited_by(pool, seen, &target, &holds, &placement, beyond);
+    let message = words::decision(pool, &target, standby.agents, beyond, limited_by == LimitedBy::Hold);
     let findings = Findings {
         pool,
         seen,
@@ -111,6 +118,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         standby: &standby,
         holds: &holds,
         homeless: placement.homeless,
+        limit: placement.limit.as_ref(),
         limited_by,
         unroutable: &unroutable,
         now,
@@ -118,7 +126,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     let conditions = health::conditions(&findings);
     memory.standby_was_met = memory.standby_was_met || health::standby_met(&findings);
     let jobs = JobCounts {
-        queued: total(queued),
+        queued: total(queued).saturating_add(beyond),
         running: inventory.counts.busy,
         unroutable: u32::try_from(unroutable.len()).unwrap_or(u32::MAX),
     };
@@ -135,6 +143,8 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         jobs,
         unroutable,
         bindings,
+        lost,
+        existing,
         conditions,
         memory,
         read_jobs_at,
@@ -175,6 +185,8 @@ fn size(
 /// Who leaves, and at which step each one is.
 struct Leaving {
     removals: Vec<Action>,
+    /// VMs whose own operation has failed.
+    held: Vec<Hold>,
     /// Scale sets with a disabled agent that settles.
     settling: Vec<BindingName>,
     settled_at: Option<Timestamp>,
@@ -188,7 +200,7 @@ fn leaving(
     memory: &Memory,
     now: Timestamp,
 ) -> Leaving {
-    let Selection { disable, remove, settling, next } = match pool.deletion {
+    let Selection { disable, remove, held, settling, next } = match pool.deletion {
         Some(DeletionPolicy::Orphan) => Selection::default(),
         Some(DeletionPolicy::Drain) | None => {
             select::select(pool, &inventory.instances, surplus, memory, now)
@@ -199,7 +211,18 @@ fn leaving(
         let operation = operations::id(removal.verb(), binding, now);
         Action::Remove { operation, binding: binding.clone(), removal, members }
     }));
-    Leaving { removals, settling: settling.into_iter().cloned().collect(), settled_at: next }
+    let held = held.into_iter().map(|((binding, removal), (kind, message, members))| {
+        let operation = operations::id(removal.verb(), binding, now);
+        let wanted = Action::Remove { operation, binding: binding.clone(), removal, members };
+        let message = format!("binding {binding}: {message}");
+        Hold { wanted: Some(wanted), reason: kind.hold_reason(), message }
+    });
+    Leaving {
+        removals,
+        held: held.collect(),
+        settling: settling.into_iter().cloned().collect(),
+        settled_at: next,
+    }
 }
 
 /// The larger of constant and schedule, and when it changes.
@@ -238,14 +261,12 @@ fn grow(
     let Growth { binding, by } = growth;
     let members = inventory.members(binding).saturating_add(ordered.get(binding).copied().unwrap_or(0));
     // A capacity is never lowered: Azure would choose whom to delete.
-    let capacity = inventory.set(binding).capacity.unwrap_or(members);
-    Action::Grow {
-        operation: operations::id("create", binding, now),
-        binding: binding.clone(),
-        by: *by,
-        target: members.saturating_add(*by).max(capacity),
-        capacity,
-    }
+    let set = inventory.set(binding);
+    let capacity = set.capacity.unwrap_or(members);
+    // A capacity that still counts VMs that are being deleted must rise above them.
+    let target = members.saturating_add(set.leaving_in(capacity)).saturating_add(*by).max(capacity);
+    let operation = operations::id("create", binding, now);
+    Action::Grow { operation, binding: binding.clone(), by: *by, target, capacity }
 }
 
 /// How many idle agents have been in excess for the whole idle delay.
@@ -290,6 +311,7 @@ fn limited_by(
     target: &Target,
     holds: &[Hold],
     placement: &Placement,
+    beyond: u32,
 ) -> LimitedBy {
     let held_growth = holds.iter().any(|hold| matches!(hold.wanted, Some(Action::Grow { .. }) | None));
     if pool.mode != Mode::Active && pool.deletion.is_none() {
@@ -297,7 +319,9 @@ fn limited_by(
     } else if held_growth || gate::unreadable(seen).is_some() {
         LimitedBy::Hold
     } else if placement.homeless > 0 {
-        placement.limited_by
+        placement.limited_by()
+    } else if beyond > 0 && target.limited_by == LimitedBy::Nothing {
+        LimitedBy::ParallelJobs
     } else {
         target.limited_by
     }
@@ -318,7 +342,12 @@ fn binding_plans(
         let (read_set_at, list_at) = cadence::set(name, view, memory, moving.contains(name), now);
         let counts = inventory.set(name).counts;
         let standby = shares.get(binding.image).copied().unwrap_or(0);
-        Some((name.clone(), BindingPlan { counts, standby, read_set_at, list_at }))
+        let backoff = memory
+            .backoffs
+            .get(name)
+            .filter(|backoff| backoff.is_passed_over() && backoff.allows(view.headroom, now) == Some(0));
+        let limit = backoff.map(Backoff::limit);
+        Some((name.clone(), BindingPlan { counts, standby, limit, read_set_at, list_at }))
     };
     pool.bindings.iter().filter_map(plan).collect()
 }

@@ -72,8 +72,10 @@ pub struct UnroutableJob {
 /// The waiting jobs by image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
-    /// Jobs per image, in the order of the pool's images.
+    /// Jobs per image, in the order of the pool's images: at most what the pool's share of the parallel jobs leaves.
     pub queued: Vec<u32>,
+    /// Jobs beyond that share: they wait for parallel jobs, not for agents.
+    pub beyond: u32,
     /// Jobs that no image can run, by request.
     pub unroutable: Vec<UnroutableJob>,
 }
@@ -98,17 +100,39 @@ pub(crate) fn route(pool: &Pool, seen: &Snapshot, instances: &[Instance]) -> Dem
         groups.entry(job.demands.as_slice()).or_default().push(job);
     }
     let offers = Offers::new(pool, agents, instances, groups.keys().any(|demands| !demands.is_empty()));
-    let mut result = Demands { queued: vec![0; pool.images.len()], unroutable: Vec::new() };
+    let mut result = Demands { queued: vec![0; pool.images.len()], ..Demands::default() };
+    let runs = |job: &&JobRequest| !job.maintenance && (job.agent.is_some() || taken.contains(&job.id));
+    let room = seen.parallel_jobs.map(|most| {
+        usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(jobs.iter().filter(runs).count())
+    });
+    let mut waiting = Vec::new();
     for (demands, jobs) in groups {
         let image =
             (0..pool.images.len()).find(|image| demands.iter().all(|demand| offers.meet(*image, demand)));
-        match image.and_then(|image| result.queued.get_mut(image)) {
-            Some(queued) => *queued = queued.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX)),
+        match image.and_then(|image| result.queued.get_mut(image).zip(Some(image))) {
+            Some((_, image)) if room.is_some() => waiting.extend(jobs.iter().map(|job| (*job, image))),
+            Some((queued, _)) => *queued = queued.saturating_add(amount(jobs.len())),
             None => result.unroutable.extend(unroutable(&offers, demands, &jobs)),
+        }
+    }
+    if let Some(room) = room {
+        result.beyond = amount(waiting.len().saturating_sub(room));
+        if result.beyond > 0 {
+            // The server hands jobs out by age; one of unknown age comes last.
+            waiting.sort_unstable_by_key(|(job, _)| (job.queued_at.is_none(), job.queued_at, job.id));
+        }
+        for (_, image) in waiting.into_iter().take(room) {
+            if let Some(queued) = result.queued.get_mut(image) {
+                *queued = queued.saturating_add(1);
+            }
         }
     }
     result.unroutable.sort_by_key(|job| job.request);
     result
+}
+
+fn amount(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// What the images offer: what is declared, and what their agents report.

@@ -159,19 +159,29 @@ impl Gate<'_> {
     }
 
     fn backoff(&self, action: &Action) -> Verdict {
-        let backoffs = match action {
-            Action::Grow { .. } => &self.memory.backoffs,
-            Action::Disable { .. } | Action::Remove { .. } => &self.memory.removal_backoffs,
-        };
         let binding = action.binding();
-        let backoff = backoffs.get(binding).filter(|backoff| backoff.until > self.now);
-        backoff.map_or(Verdict::Do, |backoff| {
-            Verdict::Hold(HoldReason::WriteRefused, format!("binding {binding}: {}", backoff.message))
-        })
+        let (backoffs, by) = match action {
+            Action::Grow { by, .. } => (&self.memory.backoffs, *by),
+            Action::Disable { .. } | Action::Remove { .. } => (&self.memory.removal_backoffs, 1),
+        };
+        let Some(backoff) = backoffs.get(binding) else { return Verdict::Do };
+        let headroom = self.set(action).and_then(|set| set.headroom);
+        match backoff.allows(headroom, self.now) {
+            Some(allowed) if allowed < by => {
+                let message = format!("binding {binding}: {}", backoff.message);
+                Verdict::Hold(backoff.kind.hold_reason(), message)
+            }
+            Some(_) | None => Verdict::Do,
+        }
     }
 
-    /// Capacity changes and deletes one at a time; growth first, and never behind a reimage.
+    /// Capacity changes and deletes one at a time; growth first, and never behind a reimage. Only where each VM has
+    /// operations of its own, nothing waits, unless steps are asked for.
     fn order(&self, action: &Action) -> Verdict {
+        let stepwise = matches!(self.pool.scale_out, ScaleOut::ElasticPool { .. });
+        if !stepwise && self.inventory.set(action.binding()).is_flexible() {
+            return Verdict::Do;
+        }
         let operations = || self.memory.operations.iter().filter(|other| &other.binding == action.binding());
         let creating = || operations().any(|other| matches!(other.kind, OperationKind::Create { .. }));
         let deleting = || {
@@ -193,7 +203,6 @@ impl Gate<'_> {
                 Some(_) | None => Verdict::Do,
             }
         };
-        let stepwise = matches!(self.pool.scale_out, ScaleOut::ElasticPool { .. });
         match action {
             Action::Grow { .. } if deleting() => Verdict::Later(None),
             Action::Grow { .. } => Verdict::Do,
@@ -244,7 +253,9 @@ impl Gate<'_> {
         }
         let members = self.inventory.members(binding);
         let since = self.memory.differs_since.get(binding).copied().unwrap_or(self.now);
-        if *capacity == members || (*capacity > members && self.now >= after(since, DIFFERENCE_PATIENCE)) {
+        if self.inventory.set(binding).fits(*capacity)
+            || (*capacity > members && self.now >= after(since, DIFFERENCE_PATIENCE))
+        {
             return Verdict::Do;
         }
         Verdict::Hold(

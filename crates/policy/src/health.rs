@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     demand::UnroutableJob,
+    failure::Limit,
     instance::{Counts, after},
     memory::Memory,
     plan::{Hold, HoldReason, LimitedBy},
@@ -11,7 +12,7 @@ use crate::{
     reason::PoolReason,
     schedule::Level,
     snapshot::{Snapshot, Why},
-    target::{Target, total},
+    target::Target,
 };
 
 /// So long a pool may be without a usable binding before a person must look.
@@ -51,6 +52,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) standby: &'a Level,
     pub(crate) holds: &'a [Hold],
     pub(crate) homeless: u32,
+    /// Why they found no place, if a scale set said so.
+    pub(crate) limit: Option<&'a Limit>,
     pub(crate) limited_by: LimitedBy,
     pub(crate) unroutable: &'a [UnroutableJob],
     pub(crate) now: Timestamp,
@@ -91,7 +94,7 @@ fn needs_a_person(reason: PoolReason) -> bool {
             | R::HostNotAllowed
             | R::IdentityNotAllowed
             | R::PoolNotFound
-            | R::ManagedByAzureDevOps
+            | R::PoolManagedElsewhere
             | R::DuplicatePool
     )
 }
@@ -205,7 +208,7 @@ fn organization(findings: &Findings<'_>) -> Condition {
                 | R::DuplicatePool => {
                     return condition(kind, Truth::Unknown, R::NotObserved, why.message);
                 }
-                R::PoolNotFound | R::ManagedByAzureDevOps => {
+                R::PoolNotFound | R::PoolManagedElsewhere => {
                     return condition(kind, Truth::True, R::Reachable, "");
                 }
                 _ => R::Unreachable,
@@ -238,7 +241,7 @@ fn standby_condition(findings: &Findings<'_>) -> Condition {
     }
     let coming = findings.target.needs.iter().any(|need| need.coming > 0);
     let full = findings.counts.total() >= findings.pool.max_agents;
-    match (limit_reason(findings), full) {
+    match (no_room(findings), full) {
         (Some(_), _) => condition(kind, Truth::False, PoolReason::CapacityLimited, "see CapacityLimited"),
         (None, true) if !coming => {
             condition(kind, Truth::False, PoolReason::AtMaximum, "all agents of maxAgents are in use")
@@ -247,47 +250,48 @@ fn standby_condition(findings: &Findings<'_>) -> Condition {
     }
 }
 
-/// The reason of `CapacityLimited`, where it is not the maximum itself.
-fn limit_reason(findings: &Findings<'_>) -> Option<PoolReason> {
-    match findings.limited_by {
-        LimitedBy::Quota => Some(PoolReason::QuotaExceeded),
-        LimitedBy::Allocation => Some(PoolReason::AllocationFailed),
-        LimitedBy::Subnet => Some(PoolReason::SubnetFull),
-        LimitedBy::Throttling => Some(PoolReason::Throttled),
-        LimitedBy::BindingMaximum => Some(PoolReason::BindingsBlocked),
-        LimitedBy::Nothing
-        | LimitedBy::MaxAgents
-        | LimitedBy::Increment
-        | LimitedBy::Hold
-        | LimitedBy::Mode => None,
+/// More is wanted than the scale sets give now: the reason, and what they said.
+fn no_room(findings: &Findings<'_>) -> Option<(PoolReason, String)> {
+    let limited_by = findings.limit.map_or(LimitedBy::BindingMaximum, |limit| limit.kind.limited_by());
+    if findings.homeless == 0 || findings.limited_by != limited_by {
+        return None;
     }
+    let full = "no binding of the image has room: raise a binding's maxAgents, or mend the blocked ones";
+    Some(match findings.limit {
+        None => (PoolReason::BindingsBlocked, full.to_owned()),
+        Some(limit) => {
+            let Limit { kind, message, until } = limit;
+            let again = until.strftime("%H:%M:%SZ");
+            (kind.pool_reason(), format!("{message}; tried again at {again}"))
+        }
+    })
 }
 
 fn capacity_limited(findings: &Findings<'_>) -> Option<Condition> {
-    let limited = |reason, message: String| Some(condition("CapacityLimited", Truth::True, reason, message));
-    let missing = total(findings.target.missing.iter().copied());
-    if missing > 0
-        && findings.homeless > 0
-        && let Some(reason) = limit_reason(findings)
-    {
-        let backoff = findings.memory.backoffs.values().find(|backoff| backoff.limit == findings.limited_by);
-        let message = backoff.map_or_else(
-            || {
-                "no binding of the image has room: raise a binding's maxAgents, or mend the blocked ones"
-                    .to_owned()
-            },
-            |backoff| backoff.message.clone(),
-        );
-        return limited(reason, message);
-    }
-    (findings.limited_by == LimitedBy::MaxAgents)
-        .then(|| {
-            limited(
-                PoolReason::AtMaximum,
-                "more agents are wanted than maxAgents allows: raise it, or wait".into(),
-            )
-        })
-        .flatten()
+    let (reason, message) = match (no_room(findings), findings.limited_by) {
+        (Some(told), _) => told,
+        (None, LimitedBy::MaxAgents) => (
+            PoolReason::AtMaximum,
+            "more agents are wanted than maxAgents allows: raise it, or wait".to_owned(),
+        ),
+        (None, LimitedBy::ParallelJobs) => (
+            PoolReason::ParallelJobs,
+            "jobs wait because the organisation's parallel jobs are all in use: buy more, or wait".to_owned(),
+        ),
+        (
+            None,
+            LimitedBy::Nothing
+            | LimitedBy::BindingMaximum
+            | LimitedBy::Increment
+            | LimitedBy::Quota
+            | LimitedBy::Allocation
+            | LimitedBy::Subnet
+            | LimitedBy::Throttling
+            | LimitedBy::Hold
+            | LimitedBy::Mode,
+        ) => return None,
+    };
+    Some(condition("CapacityLimited", Truth::True, reason, message))
 }
 
 fn holding(findings: &Findings<'_>) -> Option<Condition> {

@@ -39,6 +39,8 @@ pub struct Instance {
     pub was_online: bool,
     /// A removal whose agent record is gone and which Azure never confirmed: it is begun again.
     pub resumes: Option<Removal>,
+    /// It was there before the claim and goes, because its binding replaces such VMs.
+    pub existing: bool,
 }
 
 /// What an instance does.

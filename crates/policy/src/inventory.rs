@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
-    instance::{self, Counts, Instance},
+    instance::{self, Counts, Instance, State},
     join::{Joined, join},
     memory::{Memory, Sighting},
     pool::{BindingName, Pool},
-    snapshot::{SetView, Snapshot, VmId},
+    snapshot::{Orchestration, SetView, Snapshot, VmId},
 };
 
 /// What one pass sees.
@@ -31,8 +31,38 @@ pub(crate) struct Figures {
     pub(crate) counts: Counts,
     /// Its members if it has been listed.
     pub(crate) members: Option<u32>,
+    /// Flexible: listed VMs that are being deleted. Its capacity may still count them, or not.
+    leaving: u32,
     /// Its capacity if it has been read.
     pub(crate) capacity: Option<u32>,
+    orchestration: Option<Orchestration>,
+}
+
+impl Figures {
+    pub(crate) fn is_flexible(&self) -> bool {
+        self.orchestration == Some(Orchestration::Flexible)
+    }
+
+    /// The capacity is what the list shows.
+    pub(crate) fn fits(&self, capacity: u32) -> bool {
+        let members = self.members.unwrap_or(0);
+        (members..=members.saturating_add(self.leaving)).contains(&capacity)
+    }
+
+    /// How many of the VMs that are being deleted such a capacity still counts.
+    pub(crate) fn leaving_in(&self, capacity: u32) -> u32 {
+        if self.fits(capacity) { capacity.saturating_sub(self.members.unwrap_or(0)) } else { 0 }
+    }
+
+    /// A Flexible scale set is written to while VMs of it are being deleted, and while the list does not show it yet.
+    fn note_leaving(&mut self, instances: &[Instance], listed: u32) {
+        let (Some(members), true) = (self.members, self.is_flexible()) else { return };
+        let leaves = |instance: &&Instance| instance.state == State::Deleting && instance.resumes.is_none();
+        let leaving = u32::try_from(instances.iter().filter(leaves).count()).unwrap_or(u32::MAX);
+        let leaving = leaving.max(listed.saturating_sub(members));
+        self.members = Some(listed.saturating_sub(leaving));
+        self.leaving = leaving;
+    }
 }
 
 impl Inventory {
@@ -45,9 +75,10 @@ impl Inventory {
     ) -> Self {
         let Joined { instances, foreign, disagree } = join(pool, seen, before, memory, now);
         let figures = |view: &SetView| Figures {
-            counts: Counts::default(),
             members: view.instances.latest().map(|vms| instance::members(vms)),
             capacity: view.scale_set.latest().map(|set| set.capacity),
+            orchestration: view.scale_set.latest().map(|set| set.orchestration),
+            ..Figures::default()
         };
         let mut sets: BTreeMap<BindingName, Figures> =
             seen.sets.iter().map(|(name, view)| (name.clone(), figures(view))).collect();
@@ -61,6 +92,7 @@ impl Inventory {
             let name = of_one_set.first().map(|instance| &instance.binding);
             if let Some(figures) = name.and_then(|name| sets.get_mut(name)) {
                 figures.counts = sum;
+                figures.note_leaving(of_one_set, u32::try_from(of_one_set.len()).unwrap_or(u32::MAX));
             }
         }
         // A blocked scale set that was never listed holds up no other.
@@ -82,7 +114,7 @@ impl Inventory {
     /// The scale sets whose capacity is not the number of their members: part of the answer is old.
     pub(crate) fn differing(&self) -> BTreeSet<&BindingName> {
         let differs = |figures: &Figures| {
-            figures.members.zip(figures.capacity).is_some_and(|(members, capacity)| members != capacity)
+            figures.members.is_some() && figures.capacity.is_some_and(|capacity| !figures.fits(capacity))
         };
         self.sets.iter().filter(|(_, figures)| differs(figures)).map(|(name, _)| name).collect()
     }

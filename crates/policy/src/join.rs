@@ -9,7 +9,7 @@ use crate::{
     instance::{Instance, State, after},
     memory::{Memory, Operation, OperationKind, Sighting},
     plan::Removal,
-    pool::{BindingName, Lifecycle, Pool},
+    pool::{BindingName, Existing, Lifecycle, Pool},
     snapshot::{Agent, AgentId, JobRequest, Power, Provisioning, RequestId, Snapshot, Vm, VmId},
 };
 
@@ -62,6 +62,7 @@ pub(crate) fn join(
 
     let mut instances = Vec::with_capacity(vms().count());
     for (binding, set) in &seen.sets {
+        let found = pool.bindings.iter().find(|other| &other.name == binding);
         let mut vms: Vec<&Vm> = set.instances.latest().into_iter().flatten().collect();
         vms.sort_unstable_by(|a, b| a.vm_id.cmp(&b.vm_id));
         for vm in vms {
@@ -73,6 +74,11 @@ pub(crate) fn join(
                 record: Record::choose(vm, namesakes, &working),
                 operation: operations.get(&vm.vm_id).copied(),
                 before: before.get(&vm.vm_id).copied(),
+                // A VM that was there before the claim waits for its agent from the claim on.
+                claimed_at: found
+                    .and_then(|found| found.claimed_at)
+                    .filter(|claimed_at| vm.created_at.is_some_and(|created_at| created_at < *claimed_at)),
+                replaces: found.is_some_and(|found| found.existing == Existing::Replace),
                 readable_since: memory.readable_since.filter(|_| memory.unread_since.is_none()),
                 now,
             };
@@ -143,6 +149,10 @@ struct View<'a> {
     record: Record<'a>,
     operation: Option<&'a Operation>,
     before: Option<&'a Sighting>,
+    /// When its scale set was claimed, if that was after its creation.
+    claimed_at: Option<Timestamp>,
+    /// Its binding replaces such VMs.
+    replaces: bool,
     /// Absent while jobs or agents are missing.
     readable_since: Option<Timestamp>,
     now: Timestamp,
@@ -202,6 +212,7 @@ impl View<'_> {
             deadline,
             was_online,
             resumes,
+            existing: self.replaces && self.claimed_at.is_some(),
         }
     }
 
@@ -259,7 +270,10 @@ impl View<'_> {
         let deadline = match state {
             State::Recycling => reimaging.map(|operation| operation.deadline),
             State::Starting if was_online && !updating => Some(after(since, OFFLINE_GRACE)),
-            State::Creating | State::Starting => Some(after(since, self.pool.start_timeout)),
+            State::Creating | State::Starting => {
+                let claimed_at = self.claimed_at.filter(|_| self.record.agent.is_none());
+                Some(after(claimed_at.map_or(since, |at| at.max(since)), self.pool.start_timeout))
+            }
             State::Used => return Some(after(since, self.pool.start_timeout)),
             State::Idle
             | State::Busy

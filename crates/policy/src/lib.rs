@@ -10,6 +10,9 @@
 mod cadence;
 mod decide;
 mod demand;
+mod existing;
+mod failure;
+mod fair;
 mod gate;
 mod health;
 mod index;
@@ -18,6 +21,7 @@ mod inventory;
 mod join;
 mod memory;
 mod operations;
+mod outcome;
 mod pace;
 mod placement;
 mod plan;
@@ -32,20 +36,23 @@ mod words;
 
 pub use decide::decide;
 pub use demand::{Demand, Demands, UnroutableJob};
+pub use failure::{Backoff, Failure, FailureKind, Limit};
+pub use fair::{Want, fair_shares};
 pub use health::{Condition, Truth};
 pub use instance::{Counts, Instance, State};
-pub use memory::{Backoff, Memory, Operation, OperationKind, Sighting, Step};
+pub use memory::{Memory, Operation, OperationKind, Sighting, Step};
+pub use outcome::{Outcome, Part};
 pub use plan::{
-    Action, BindingPlan, Cause, Decision, Failure, Hold, HoldReason, JobCounts, LimitedBy, Member, Outcome,
+    Action, BindingPlan, Cause, Decision, ExistingVms, Hold, HoldReason, JobCounts, LimitedBy, Lost, Member,
     Plan, Removal,
 };
 pub use pool::{
-    Basis, Binding, BindingName, DeletionPolicy, Image, Lifecycle, Mode, Pool, Recycle, Sampling, ScaleOut,
-    Standby,
+    Basis, Binding, BindingName, DeletionPolicy, Existing, Image, Lifecycle, Mode, Pool, Recycle, Sampling,
+    ScaleOut, Standby,
 };
 pub use reason::{BindingReason, PoolReason, ScheduleReason};
 pub use snapshot::{
-    Agent, AgentId, Blocked, InstanceId, JobRequest, OperationProgress, Power, Provisioning, RequestId,
-    ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
+    Agent, AgentId, Blocked, InstanceId, JobRequest, OperationProgress, Orchestration, Power, Provisioning,
+    RequestId, ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
 };
 pub use staircase::{Stair, Staircase};

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    failure::Backoff,
     instance::{Instance, State, after},
-    plan::LimitedBy,
     pool::BindingName,
     snapshot::{AgentId, Snapshot, VmId},
     staircase::Staircase,
@@ -49,6 +49,12 @@ pub struct Memory {
     pub backoffs: BTreeMap<BindingName, Backoff>,
     /// Bindings on which nothing is disabled, deleted or reimaged for a while.
     pub removal_backoffs: BTreeMap<BindingName, Backoff>,
+    /// VMs of Flexible scale sets that are not disabled, deleted or reimaged for a while.
+    pub vm_backoffs: BTreeMap<VmId, Backoff>,
+    /// Operations whose loss has been told.
+    pub lost: BTreeSet<String>,
+    /// The claims for which the existing VMs that go have been told.
+    pub existing_told: BTreeMap<BindingName, Timestamp>,
     /// Since when no binding of the pool could be used.
     pub unbound_since: Option<Timestamp>,
 }
@@ -121,6 +127,15 @@ impl OperationKind {
         self.vms().contains(vm)
     }
 
+    /// The same for one VM.
+    pub(crate) fn only(&self, vm: &VmId) -> Self {
+        match self {
+            Self::Create { count, target } => Self::Create { count: *count, target: *target },
+            Self::Delete(_) => Self::Delete(vec![vm.clone()]),
+            Self::Reimage(_) => Self::Reimage(vec![vm.clone()]),
+        }
+    }
+
     /// Leaves out the VMs for which `keep` is false.
     pub(crate) fn retain(&mut self, keep: impl Fn(&VmId) -> bool) {
         match self {
@@ -141,19 +156,6 @@ pub struct Step {
     pub target: u32,
 }
 
-/// A binding that is left alone after a failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// Nothing is done before then.
-    pub until: Timestamp,
-    /// Failures in a row.
-    pub failures: u32,
-    /// What Azure said.
-    pub message: String,
-    /// Which limit it is.
-    pub limit: LimitedBy,
-}
-
 impl Memory {
     /// The memory to be filled by a pass: everything but the sightings, which the pass makes anew.
     pub(crate) fn carried(&self, seen: &Snapshot, now: Timestamp) -> Self {
@@ -172,6 +174,9 @@ impl Memory {
             differs_since,
             backoffs,
             removal_backoffs,
+            vm_backoffs,
+            lost,
+            existing_told,
             unbound_since,
         } = self;
         let mut carried = Self {
@@ -188,6 +193,9 @@ impl Memory {
             differs_since: differs_since.clone(),
             backoffs: backoffs.clone(),
             removal_backoffs: removal_backoffs.clone(),
+            vm_backoffs: vm_backoffs.clone(),
+            lost: lost.clone(),
+            existing_told: existing_told.clone(),
             unbound_since: *unbound_since,
         };
         carried.note_sight(seen, now);
@@ -240,6 +248,12 @@ impl Memory {
         }
         for backoffs in [&mut self.backoffs, &mut self.removal_backoffs] {
             backoffs.retain(|_, backoff| after(backoff.until, BACKOFF_MEMORY) > now);
+        }
+        let sightings = &self.sightings;
+        self.vm_backoffs
+            .retain(|vm, backoff| after(backoff.until, BACKOFF_MEMORY) > now && sightings.contains_key(vm));
+        for (binding, backoff) in &mut self.backoffs {
+            backoff.relieve(seen.sets.get(binding).and_then(|set| set.headroom), now);
         }
         self.differs_since.retain(|binding, _| differing.contains(binding));
         for binding in differing {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    failure::Backoff,
     instance::{Instance, State, after},
     inventory::Inventory,
-    memory::{Backoff, Memory, Operation, OperationKind, Step},
-    plan::{Action, Cause, Failure, LimitedBy, Outcome, Removal},
+    memory::{Memory, Operation, OperationKind, Step},
+    plan::{Action, Cause, Lost, Removal},
     pool::{BindingName, Pool, ScaleOut},
-    snapshot::{OperationProgress, Snapshot, VmId},
+    snapshot::{OperationProgress, Orchestration, Snapshot, VmId},
 };
 
 /// A delete may wait for a terminate notification of up to 15 minutes (Azure).
@@ -23,8 +24,8 @@ pub(crate) fn id(kind: &str, binding: &BindingName, now: Timestamp) -> String {
     format!("{kind}-{binding}-{}", now.as_millisecond())
 }
 
-/// Ends the operations that Azure reports as ended, or whose time is over.
-pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timestamp) {
+/// Ends the operations that Azure reports as ended, or whose time is over; those that never ended are returned.
+pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timestamp) -> Vec<Lost> {
     // Those of a scale set that has left the pool have nobody to wait for them.
     memory
         .operations
@@ -44,14 +45,19 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
                 // Azure ends a growth as failed when a newer one takes its place; the newer one tells.
                 let replaced = newest.get(&operation.binding).is_some_and(|at| *at > operation.started_at);
                 if !(grows && replaced) {
-                    failed.push((operation.binding.clone(), grows, failure.clone()));
+                    let vms = operation.kind.vms().to_vec();
+                    failed.push((operation.binding.clone(), grows, vms, failure.clone()));
                     ended_steps.extend(grows.then_some(operation.started_at));
                 }
                 // What is left of a removal is an intent again: its agent records are gone, its VMs are not.
                 operation.url = None;
             }
             Some(OperationProgress::Succeeded) if grows => {
-                memory.backoffs.remove(&operation.binding);
+                // What still fitted into a quota says nothing about the rest.
+                let ends = |backoff: &Backoff| operation.started_at >= backoff.until;
+                if memory.backoffs.get(&operation.binding).is_some_and(ends) {
+                    memory.backoffs.remove(&operation.binding);
+                }
                 operation.deadline = operation.deadline.min(after(now, LIST_LAG));
             }
             Some(OperationProgress::Succeeded | OperationProgress::InProgress) => {}
@@ -63,8 +69,10 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
         let listed = seen.sets.get(binding).and_then(|set| set.instances.latest());
         listed.is_none_or(|vms| crate::instance::members(vms) < target)
     };
+    let mut lost = Vec::new();
     memory.operations.retain(|operation| {
         let succeeded = seen.operations.get(&operation.id) == Some(&OperationProgress::Succeeded);
+        lost.extend((!succeeded && is_lost(operation, seen, now)).then(|| told(operation)));
         match operation.kind {
             OperationKind::Create { target, .. } => operation.url.as_ref().is_some_and(|url| {
                 let ended = succeeded || url.is_empty();
@@ -76,13 +84,58 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
         }
     });
     memory.step.take_if(|step| ended_steps.contains(&step.started_at));
-    for (binding, grows, failure) in failed {
-        memory.back_off(binding, grows, failure, now);
+    for (binding, grows, vms, failure) in failed {
+        if !grows && orchestration(seen, &binding) == Orchestration::Flexible {
+            memory.back_off_vms(binding, vms, failure, now);
+        } else {
+            memory.back_off(binding, grows, failure, now);
+        }
+    }
+    lost
+}
+
+/// How the VMs of a scale set are operated on; one at a time where that is not known.
+pub(crate) fn orchestration(seen: &Snapshot, binding: &BindingName) -> Orchestration {
+    let set = seen.sets.get(binding).and_then(|set| set.scale_set.latest());
+    set.map_or(Orchestration::Uniform, |set| set.orchestration)
+}
+
+/// Its deadline has passed, and what it was to bring or take is still missing or there. A reimage is judged with its
+/// VM.
+fn is_lost(operation: &Operation, seen: &Snapshot, now: Timestamp) -> bool {
+    let listed = seen.sets.get(&operation.binding).and_then(|set| set.instances.latest());
+    let Some(url) = operation.url.as_ref().filter(|_| now >= operation.deadline) else { return false };
+    match &operation.kind {
+        OperationKind::Create { target, .. } => {
+            !url.is_empty() || listed.is_none_or(|vms| crate::instance::members(vms) < *target)
+        }
+        OperationKind::Delete(doomed) => {
+            let doomed: BTreeSet<&VmId> = doomed.iter().collect();
+            listed.is_none_or(|vms| vms.iter().any(|vm| doomed.contains(&vm.vm_id)))
+        }
+        OperationKind::Reimage(_) => false,
     }
 }
 
-/// Leaves out of each removal the VMs for which it is over.
-pub(crate) fn finish_removals(memory: &mut Memory, inventory: &Inventory, seen: &Snapshot) {
+fn told(operation: &Operation) -> Lost {
+    let Operation { id, binding, kind, started_at, .. } = operation.clone();
+    let what = match &kind {
+        OperationKind::Create { count, .. } => format!("the creation of {count}"),
+        OperationKind::Delete(vms) => format!("the deletion of {}", vms.len()),
+        OperationKind::Reimage(vms) => format!("the reimage of {}", vms.len()),
+    };
+    let begun = started_at.strftime("%H:%M:%SZ");
+    let message = format!("{what} on {binding}, begun at {begun}, has not ended in time: given up");
+    Lost { operation: id, binding, kind, since: started_at, message }
+}
+
+/// Leaves out of each removal the VMs for which it is over; the reimages that never ended are returned.
+pub(crate) fn finish_removals(
+    memory: &mut Memory,
+    inventory: &Inventory,
+    seen: &Snapshot,
+    now: Timestamp,
+) -> Vec<Lost> {
     let removals = || memory.operations.iter().flat_map(|operation| operation.kind.vms());
     let covered: BTreeSet<&VmId> = removals().collect();
     let by_vm: BTreeMap<&VmId, &Instance> = inventory
@@ -102,6 +155,22 @@ pub(crate) fn finish_removals(memory: &mut Memory, inventory: &Inventory, seen: 
         });
     }
     memory.operations.retain(Operation::is_about_something);
+    // A reimage stays in the memory until its VM goes, so it is noted that its loss was told.
+    let given_up = |vm: &VmId| by_vm.get(vm).is_some_and(|found| found.state == State::FailedToStart);
+    let mut lost = Vec::new();
+    for operation in &memory.operations {
+        let reimages = matches!(operation.kind, OperationKind::Reimage(_)) && operation.url.is_some();
+        let ended = seen.operations.get(&operation.id) == Some(&OperationProgress::Succeeded);
+        let over = now >= operation.deadline && operation.kind.vms().iter().any(given_up);
+        if reimages && over && !ended && memory.lost.insert(operation.id.clone()) {
+            lost.push(told(operation));
+        }
+    }
+    if !memory.lost.is_empty() {
+        let known: BTreeSet<&String> = memory.operations.iter().map(|operation| &operation.id).collect();
+        memory.lost.retain(|id| known.contains(id));
+    }
+    lost
 }
 
 /// VMs that Azure has accepted to create and that no list shows yet.
@@ -120,7 +189,13 @@ pub(crate) fn ordered(memory: &Memory, inventory: &Inventory) -> BTreeMap<Bindin
 }
 
 /// Writes the intent of an action into memory, which is stored before the deed.
-pub(crate) fn intend(memory: &mut Memory, pool: &Pool, action: &Action, now: Timestamp) {
+pub(crate) fn intend(
+    memory: &mut Memory,
+    pool: &Pool,
+    inventory: &Inventory,
+    action: &Action,
+    now: Timestamp,
+) {
     let (operation, kind, timeout) = match action {
         Action::Disable { member, .. } => {
             memory.disabled.extend(member.agent.map(|agent| (agent, now)));
@@ -129,13 +204,31 @@ pub(crate) fn intend(memory: &mut Memory, pool: &Pool, action: &Action, now: Tim
             }
             return;
         }
-        Action::Grow { operation, binding, by, target, .. } => {
+        Action::Grow { operation, binding, by, target, capacity } => {
+            // In members: a capacity may still count VMs that are being deleted.
+            let target = target.saturating_sub(inventory.set(binding).leaving_in(*capacity));
             if matches!(pool.scale_out, ScaleOut::ElasticPool { .. }) {
-                memory.step = Some(Step { started_at: now, binding: binding.clone(), target: *target });
+                memory.step = Some(Step { started_at: now, binding: binding.clone(), target });
             }
-            (operation, OperationKind::Create { count: *by, target: *target }, pool.start_timeout)
+            if let Some(backoff) = memory.backoffs.get_mut(binding) {
+                backoff.take(*by);
+            }
+            (operation, OperationKind::Create { count: *by, target }, pool.start_timeout)
         }
-        Action::Remove { operation, removal, members, .. } => {
+        Action::Remove { operation, binding, removal, members } => {
+            // Beside a growth: what goes was counted in the members that it is to reach; what is tried again, no more.
+            let goes = |vm: &VmId| {
+                let deletes = |other: &&Operation| matches!(other.kind, OperationKind::Delete(_));
+                memory.operations.iter().filter(deletes).any(|other| other.kind.covers(vm))
+            };
+            let gone = members.iter().filter(|member| !goes(&member.vm_id)).count();
+            let gone = u32::try_from(gone).unwrap_or(u32::MAX);
+            let beside = *removal == Removal::Delete && inventory.set(binding).is_flexible();
+            for other in memory.operations.iter_mut().filter(|other| beside && &other.binding == binding) {
+                if let OperationKind::Create { target, .. } = &mut other.kind {
+                    *target = target.saturating_sub(gone);
+                }
+            }
             let taken: BTreeSet<&VmId> = members.iter().map(|member| &member.vm_id).collect();
             for other in &mut memory.operations {
                 other.kind.retain(|vm| !taken.contains(vm));
@@ -156,68 +249,4 @@ pub(crate) fn intend(memory: &mut Memory, pool: &Pool, action: &Action, now: Tim
         deadline: after(now, timeout),
         url: None,
     });
-}
-
-impl Memory {
-    /// Takes up what became of an action.
-    pub fn record(&mut self, outcome: Outcome, now: Timestamp) {
-        match outcome {
-            Outcome::Done => {}
-            Outcome::InFlight { operation, url, covered } => {
-                if let Some(found) = self.operations.iter_mut().find(|other| other.id == operation) {
-                    let covered: BTreeSet<VmId> = covered.into_iter().collect();
-                    found.url = url;
-                    found.kind.retain(|vm| covered.contains(vm));
-                }
-            }
-            Outcome::Refused { operation } => self.forget(operation.as_deref()),
-            Outcome::Failed { operation, binding, failure } => {
-                let id = operation.as_deref();
-                let failed = self.operations.iter().find(|other| Some(other.id.as_str()) == id);
-                let creates = failed.is_some_and(|other| matches!(other.kind, OperationKind::Create { .. }));
-                // A failed removal may have deleted agent records: its intent stays, and is taken up again.
-                if creates {
-                    self.forget(id);
-                }
-                self.back_off(binding, creates, failure, now);
-            }
-        }
-    }
-
-    /// A refused operation is none, and its step no step.
-    fn forget(&mut self, operation: Option<&str>) {
-        let Some(id) = operation else { return };
-        let gone = self.operations.extract_if(.., |other| other.id == id);
-        let starts: Vec<Timestamp> = gone.map(|other| other.started_at).collect();
-        self.step.take_if(|step| starts.contains(&step.started_at));
-    }
-
-    /// Growth and removal wait apart: a failing reimage delays no growth, and a used-up quota no deletion.
-    fn back_off(&mut self, binding: BindingName, creates: bool, failure: Failure, now: Timestamp) {
-        let backoffs = if creates { &mut self.backoffs } else { &mut self.removal_backoffs };
-        let failures = backoffs.get(&binding).map_or(0, |backoff| backoff.failures).saturating_add(1);
-        let wait = failure.retry_after.unwrap_or_else(|| first_wait(failure.limit)).max(doubled(failures));
-        let Failure { limit, message, retry_after: _ } = failure;
-        backoffs.insert(binding, Backoff { until: after(now, wait), failures, message, limit });
-    }
-}
-
-/// Karpenter's figures: quota 10 minutes, capacity an hour; others are tried again after 10 s.
-fn first_wait(limit: LimitedBy) -> SignedDuration {
-    match limit {
-        LimitedBy::Quota | LimitedBy::Subnet => SignedDuration::from_mins(10),
-        LimitedBy::Allocation => SignedDuration::from_hours(1),
-        LimitedBy::Throttling => SignedDuration::from_mins(1),
-        LimitedBy::Nothing
-        | LimitedBy::MaxAgents
-        | LimitedBy::BindingMaximum
-        | LimitedBy::Increment
-        | LimitedBy::Hold
-        | LimitedBy::Mode => SignedDuration::from_secs(10),
-    }
-}
-
-/// 10 s, doubled per failure, at most about 5 minutes.
-fn doubled(failures: u32) -> SignedDuration {
-    SignedDuration::from_secs(10).saturating_mul(1 << failures.saturating_sub(1).min(5))
 }

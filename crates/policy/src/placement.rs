@@ -5,8 +5,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use jiff::Timestamp;
 
 use crate::{
+    failure::{Backoff, Limit},
     inventory::Inventory,
-    memory::{Backoff, Memory},
+    memory::Memory,
     plan::LimitedBy,
     pool::{Binding, BindingName, Pool},
     snapshot::Snapshot,
@@ -25,8 +26,14 @@ pub(crate) struct Placement {
     pub(crate) growths: Vec<Growth>,
     /// How many found no place.
     pub(crate) homeless: u32,
-    /// Why they found none.
-    pub(crate) limited_by: LimitedBy,
+    /// Why they found none, if it is not that all bindings are full or blocked.
+    pub(crate) limit: Option<Limit>,
+}
+
+impl Placement {
+    pub(crate) fn limited_by(&self) -> LimitedBy {
+        self.limit.as_ref().map_or(LimitedBy::BindingMaximum, |limit| limit.kind.limited_by())
+    }
 }
 
 /// Spreads the missing agents of each image over its bindings, by priority and then name; one that is full, blocked or
@@ -40,29 +47,34 @@ pub(crate) fn place(
     ordered: &BTreeMap<BindingName, u32>,
     now: Timestamp,
 ) -> Placement {
-    let mut placement = Placement { growths: Vec::new(), homeless: 0, limited_by: LimitedBy::BindingMaximum };
+    let mut placement = Placement { growths: Vec::new(), homeless: 0, limit: None };
     let mut bindings: Vec<&Binding> = pool.bindings.iter().collect();
     bindings.sort_by_key(|binding| (Reverse(binding.priority), &binding.name));
     for (image, missing) in missing.iter().enumerate() {
         let mut left = *missing;
         let mut pending = false;
         for binding in bindings.iter().filter(|binding| binding.image == image) {
-            let backoff = memory.backoffs.get(&binding.name).filter(|backoff| backoff.until > now);
-            if let Some(backoff) = backoff.filter(|backoff| passed_over(backoff)) {
-                placement.limited_by = backoff.limit;
+            let set = seen.sets.get(&binding.name);
+            let backoff = memory.backoffs.get(&binding.name).filter(|backoff| backoff.is_passed_over());
+            let allowed = backoff.and_then(|backoff| backoff.allows(set.and_then(|set| set.headroom), now));
+            if allowed == Some(0) {
+                placement.limit = backoff.map(Backoff::limit);
                 continue;
             }
-            let blocked = seen.sets.get(&binding.name).map(|set| set.blocked.as_ref());
+            let blocked = set.map(|set| set.blocked.as_ref());
             pending |= matches!(blocked, Some(Some(blocked)) if blocked.pending);
             if binding.cordoned() || !matches!(blocked, Some(None)) {
                 continue;
             }
-            let taken = inventory
-                .set(&binding.name)
-                .counts
-                .total()
-                .saturating_add(ordered.get(&binding.name).copied().unwrap_or(0));
-            let by = left.min(binding.max_agents.unwrap_or(u32::MAX).saturating_sub(taken));
+            let ordered = ordered.get(&binding.name).copied().unwrap_or(0);
+            let taken = inventory.set(&binding.name).counts.total().saturating_add(ordered);
+            let room = binding.max_agents.unwrap_or(u32::MAX).saturating_sub(taken);
+            // What is ordered may not be in the figures of the quota yet.
+            let allowed = allowed.map_or(u32::MAX, |allowed| allowed.saturating_sub(ordered));
+            let by = left.min(room).min(allowed);
+            if by < left.min(room) {
+                placement.limit = backoff.map(Backoff::limit);
+            }
             if by > 0 {
                 placement.growths.push(Growth { binding: binding.name.clone(), by });
                 left -= by;
@@ -74,17 +86,4 @@ pub(crate) fn place(
         }
     }
     placement
-}
-
-/// One more try may end a failure of another kind; a dearer scale set does not take over for it before the third.
-fn passed_over(backoff: &Backoff) -> bool {
-    match backoff.limit {
-        LimitedBy::Quota | LimitedBy::Allocation | LimitedBy::Subnet | LimitedBy::Throttling => true,
-        LimitedBy::Nothing
-        | LimitedBy::MaxAgents
-        | LimitedBy::BindingMaximum
-        | LimitedBy::Increment
-        | LimitedBy::Hold
-        | LimitedBy::Mode => backoff.failures >= 3,
-    }
 }

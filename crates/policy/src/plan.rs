@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     demand::UnroutableJob,
+    failure::Limit,
     health::Condition,
     instance::{Counts, Instance},
-    memory::Memory,
+    memory::{Memory, OperationKind},
     pool::BindingName,
     schedule::{Change, Level},
     snapshot::{AgentId, InstanceId, VmId},
@@ -40,6 +41,11 @@ pub struct Plan {
     pub unroutable: Vec<UnroutableJob>,
     /// Each binding's part, and when its scale set is read next.
     pub bindings: BTreeMap<BindingName, BindingPlan>,
+    /// Operations whose deadline has passed without an end, each told once; what they were to bring is not capacity.
+    pub lost: Vec<Lost>,
+    /// VMs that will go because they were there before their scale set was claimed: told once per claim, before the
+    /// first of them is touched.
+    pub existing: Vec<ExistingVms>,
     /// The pool's conditions.
     pub conditions: Vec<Condition>,
     /// For the next pass.
@@ -70,10 +76,38 @@ pub struct BindingPlan {
     pub counts: Counts,
     /// Its share of the standby.
     pub standby: u32,
+    /// Why it may not create VMs now.
+    pub limit: Option<Limit>,
     /// When the scale set is read next.
     pub read_set_at: Timestamp,
     /// When its instances are listed next.
     pub list_at: Timestamp,
+}
+
+/// An operation that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its id, as in [`Memory`].
+    pub operation: String,
+    /// The scale set.
+    pub binding: BindingName,
+    /// What it was to do.
+    pub kind: OperationKind,
+    /// When it was begun.
+    pub since: Timestamp,
+    /// For the person.
+    pub message: String,
+}
+
+/// The VMs of one scale set that go because they were there before it was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExistingVms {
+    /// The scale set.
+    pub binding: BindingName,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// Those that go, busy ones after their job; never empty.
+    pub members: Vec<Member>,
 }
 
 /// The sizing in figures and words.
@@ -96,11 +130,13 @@ pub enum LimitedBy {
     MaxAgents,
     /// Every usable binding is at its own maximum.
     BindingMaximum,
+    /// The organisation's parallel jobs, of which this pool has its share.
+    ParallelJobs,
     /// The step of strategy `ElasticPool`.
     Increment,
     /// Azure's quota.
     Quota,
-    /// Azure has no machine of this size there.
+    /// Azure has no machine of this size there, or does not offer it.
     Allocation,
     /// The subnet has no address left.
     Subnet,
@@ -120,6 +156,7 @@ impl LimitedBy {
             Self::Nothing => "Nothing",
             Self::MaxAgents => "MaxAgents",
             Self::BindingMaximum => "BindingMaximum",
+            Self::ParallelJobs => "ParallelJobs",
             Self::Increment => "Increment",
             Self::Quota => "Quota",
             Self::Allocation => "Allocation",
@@ -233,6 +270,8 @@ pub enum Cause {
     BindingLeaves,
     /// The pool is being deleted.
     PoolDeleted,
+    /// It was there before the scale set was claimed, and the binding replaces such VMs.
+    Existing,
 }
 
 impl Cause {
@@ -249,6 +288,7 @@ impl Cause {
             Self::Stopped => "deleting unhealthy machine: it was stopped or evicted",
             Self::BindingLeaves => "its binding is cordoned or deleted",
             Self::PoolDeleted => "the pool is being deleted",
+            Self::Existing => "was there before the scale set was taken over",
         }
     }
 }
@@ -294,45 +334,4 @@ impl HoldReason {
             Self::Paused => "Paused",
         }
     }
-}
-
-/// What became of an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Done, nothing more to wait for.
-    Done,
-    /// Accepted; Azure reports at the URL.
-    InFlight {
-        /// Id of the operation in [`Memory`].
-        operation: String,
-        /// Where to poll.
-        url: Option<String>,
-        /// The members that it really covers; the others' preconditions did not hold.
-        covered: Vec<VmId>,
-    },
-    /// A precondition did not hold: looked at anew next time.
-    Refused {
-        /// Id of the operation in [`Memory`].
-        operation: Option<String>,
-    },
-    /// The call failed.
-    Failed {
-        /// Id of the operation in [`Memory`].
-        operation: Option<String>,
-        /// The scale set.
-        binding: BindingName,
-        /// What failed.
-        failure: Failure,
-    },
-}
-
-/// A failed call, as far as it concerns sizing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Which limit it is.
-    pub limit: LimitedBy,
-    /// In words.
-    pub message: String,
-    /// How long the service asks to wait.
-    pub retry_after: Option<SignedDuration>,
 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::schedule::Schedule;
 
@@ -94,6 +94,19 @@ pub struct Binding {
     pub max_agents: Option<u32>,
     /// The binding is being deleted: its agents finish and go.
     pub draining: bool,
+    /// What becomes of VMs that were there before the claim.
+    pub existing: Existing,
+    /// When the scale set was first claimed, as long as that claim has been kept; a renewal does not change it.
+    pub claimed_at: Option<Timestamp>,
+}
+
+/// What becomes of VMs that were in a scale set before it was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// They are used like others.
+    Adopt,
+    /// They go, busy ones after their job.
+    Replace,
 }
 
 impl Binding {

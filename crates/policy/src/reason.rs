@@ -25,7 +25,7 @@ reasons! {
     PoolReason {
         Managed, Observing, Paused, NotObserved, Unavailable, NewGeneration, FillingStandby,
         Draining, WaitingForBinding, InvalidSpec, SecretNotFound, CredentialsRejected,
-        PermissionDenied, HostNotAllowed, IdentityNotAllowed, PoolNotFound, ManagedByAzureDevOps,
+        PermissionDenied, HostNotAllowed, IdentityNotAllowed, PoolNotFound, PoolManagedElsewhere,
         DuplicatePool, NoBinding, ScheduleNotFound, ScheduleInvalid, ScheduleAboveMaximum,
         BlockedDrain, Reachable, Throttled, Unreachable, UnexpectedAnswer, Resolved, EnoughHistory,
         Learning, HistoryUnreadable, Met, Starting, AtMaximum, CapacityLimited, NotReadable,
@@ -46,7 +46,7 @@ reasons! {
         UnsupportedSystem, BootstrapFailed, BlockedDrain, Reachable, Throttled, Unreachable,
         UnexpectedAnswer, Claimed, NotRenewed, NotWanted, Met, Unmet, Current, External, Updating,
         TokenExpired, Failed, FailedToStart, ExtensionFailed, ScriptFailed, CreationFailed,
-        DistributionUntested, VersionUntested,
+        DistributionUntested, VersionUntested, Conflict, WriteRefused,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    failure::FailureKind,
     instance::{Instance, State, after},
     memory::Memory,
     plan::{Action, Cause, Member, Removal},
@@ -23,6 +24,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) remove: BTreeMap<(&'a BindingName, Removal), Vec<Member>>,
     /// Scale sets with a disabled agent that settles.
     pub(crate) settling: BTreeSet<&'a BindingName>,
+    /// Those whose own operation has failed a while ago.
+    pub(crate) held: BTreeMap<(&'a BindingName, Removal), (FailureKind, &'a str, Vec<Member>)>,
     pub(crate) next: Option<Timestamp>,
 }
 
@@ -39,7 +42,7 @@ pub(crate) fn select<'a>(
     pool: &Pool,
     instances: &'a [Instance],
     surplus: &Surplus<'_>,
-    memory: &Memory,
+    memory: &'a Memory,
     now: Timestamp,
 ) -> Selection<'a> {
     let bindings: BTreeMap<&BindingName, &Binding> =
@@ -59,7 +62,8 @@ pub(crate) fn select<'a>(
 fn cause(pool: &Pool, binding: &Binding, instance: &Instance, excess: bool) -> Option<(Cause, Removal)> {
     let leaves = match pool.deletion {
         Some(DeletionPolicy::Drain) => Some(Cause::PoolDeleted),
-        Some(DeletionPolicy::Orphan) | None => binding.cordoned().then_some(Cause::BindingLeaves),
+        Some(DeletionPolicy::Orphan) | None if binding.cordoned() => Some(Cause::BindingLeaves),
+        Some(DeletionPolicy::Orphan) | None => instance.existing.then_some(Cause::Existing),
     };
     let delete = |cause| (cause, Removal::Delete);
     // What a restarted operator had begun, or what has failed, is finished: the record is gone, the VM is not.
@@ -79,6 +83,8 @@ fn cause(pool: &Pool, binding: &Binding, instance: &Instance, excess: bool) -> O
         State::Busy => leaves.filter(|_| instance.enabled && !instance.ambiguous).map(delete),
         // A VM that is being made cannot be deleted in peace; it goes when it is there.
         State::Creating | State::Recycling | State::Deleting => None,
+        // A VM that is replaced may have an agent that is back in a moment.
+        State::Starting if leaves == Some(Cause::Existing) && instance.agent.is_some() => None,
         State::Starting => leaves.map(delete),
         State::Idle => leaves.or(excess.then_some(Cause::Excess)).map(delete),
         State::Used => Some(leaves.map_or((Cause::Used, recycled), delete)),
@@ -96,7 +102,7 @@ fn step<'a>(
     instance: &'a Instance,
     cause: Cause,
     removal: Removal,
-    memory: &Memory,
+    memory: &'a Memory,
     now: Timestamp,
 ) {
     if instance.enabled && (instance.online || instance.state == State::Busy) {
@@ -113,11 +119,18 @@ fn step<'a>(
             return;
         }
     }
-    let members = selection.remove.entry((&instance.binding, removal)).or_default();
-    members.push(member(instance, cause));
+    let group = (&instance.binding, removal);
+    let member = member(instance, cause);
+    match memory.vm_backoffs.get(&instance.vm_id).filter(|backoff| backoff.until > now) {
+        Some(backoff) => {
+            let first = || (backoff.kind, backoff.message.as_str(), Vec::new());
+            selection.held.entry(group).or_insert_with(first).2.push(member);
+        }
+        None => selection.remove.entry(group).or_default().push(member),
+    }
 }
 
-fn member(instance: &Instance, cause: Cause) -> Member {
+pub(crate) fn member(instance: &Instance, cause: Cause) -> Member {
     Member {
         vm_id: instance.vm_id.clone(),
         instance_id: instance.instance_id.clone(),
@@ -141,7 +154,7 @@ fn longest_idle<'a>(
     }
     let mut idle: Vec<(usize, &Instance)> = instances
         .iter()
-        .filter(|instance| instance.state == State::Idle && instance.enabled)
+        .filter(|instance| instance.state == State::Idle && instance.enabled && !instance.existing)
         .filter_map(|instance| {
             let binding = bindings.get(&instance.binding).filter(|binding| !binding.cordoned())?;
             Some((binding.image, instance))

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{demand::Demand, plan::Failure, pool::BindingName, reason::PoolReason};
+use crate::{demand::Demand, failure::Failure, pool::BindingName, reason::PoolReason};
 
 /// A source: read, or missing with the reason. A failed read is never an empty list.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ pub struct Snapshot {
     pub sets: BTreeMap<BindingName, SetView>,
     /// How the operations in [`Memory`](crate::Memory) stand, by id; absent: not polled.
     pub operations: BTreeMap<String, OperationProgress>,
+    /// This pool's fair share of the organisation's parallel jobs, running ones included; `None`: no limit is known.
+    pub parallel_jobs: Option<u32>,
 }
 
 /// One binding's scale set as seen.
@@ -87,6 +89,9 @@ pub struct SetView {
     pub scale_set: Seen<ScaleSet>,
     /// Its instances.
     pub instances: Seen<Vec<Vm>>,
+    /// How many VMs of this size the subscription's quota still allows, if that was read; it is asked for while a
+    /// failure of kind `Quota` is remembered.
+    pub headroom: Option<u32>,
 }
 
 /// Why a binding cannot be used now.
@@ -105,6 +110,17 @@ pub struct ScaleSet {
     pub capacity: u32,
     /// The first part of each computer name.
     pub computer_name_prefix: String,
+    /// How its VMs are operated on.
+    pub orchestration: Orchestration,
+}
+
+/// How the VMs of a scale set are operated on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orchestration {
+    /// By the scale set, which does one thing at a time.
+    Uniform,
+    /// Each VM by itself.
+    Flexible,
 }
 
 macro_rules! text_id {

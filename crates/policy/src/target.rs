@@ -124,12 +124,13 @@ pub(crate) fn needs(
     for instance in instances {
         let Some(binding) = bindings.get(&instance.binding) else { continue };
         let Some(need) = needs.get_mut(binding.image) else { continue };
-        // Agents of a binding that leaves finish their job, and are no capacity for others.
+        // Agents that leave finish their job, and are no capacity for others.
+        let stays = !binding.cordoned() && !instance.existing;
         let counter = match instance.state {
             State::Busy => &mut need.busy,
-            State::Idle if !binding.cordoned() => &mut need.idle,
-            State::Creating | State::Starting | State::Recycling if !binding.cordoned() => &mut need.coming,
-            State::Used if !binding.cordoned() && returns(pool, instance, now) => &mut need.coming,
+            State::Idle if stays => &mut need.idle,
+            State::Creating | State::Starting | State::Recycling if stays => &mut need.coming,
+            State::Used if stays && returns(pool, instance, now) => &mut need.coming,
             State::Idle
             | State::Creating
             | State::Starting

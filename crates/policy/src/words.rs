@@ -9,7 +9,9 @@ use crate::{
 };
 
 /// The sizing as a sum, such as `8 busy + 1 queued + 6 standby = 15 of at most 40`.
-pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, held: bool) -> String {
+///
+/// `beyond` jobs wait for a parallel job and are not in the sum.
+pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, beyond: u32, held: bool) -> String {
     if pool.deletion.is_some() {
         return "the pool is being deleted: jobs finish, then agents and VMs go".to_owned();
     }
@@ -21,7 +23,7 @@ pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, held: bool) -
         let coming = target.total(|need| need.coming);
         return format!("held at {}", busy.saturating_add(idle).saturating_add(coming));
     }
-    match (pool.scale_out, pool.standby.basis) {
+    let sum = match (pool.scale_out, pool.standby.basis) {
         (ScaleOut::Exact { .. }, Basis::Idle) => {
             format!("{busy} busy + {queued} queued + {standby} standby = {desired} of at most {most}")
         }
@@ -36,6 +38,11 @@ pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, held: bool) -
                 "{idle} idle of {standby} standby, {busy} busy, {queued} queued: {desired} of at most {most} in steps of {step}"
             )
         }
+    };
+    match beyond {
+        0 => sum,
+        1 => format!("{sum}; 1 more job waits for a parallel job"),
+        more => format!("{sum}; {more} more jobs wait for parallel jobs"),
     }
 }
 
@@ -67,7 +74,8 @@ pub(crate) fn wanted<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
         | Cause::WentOffline
         | Cause::Stopped
         | Cause::BindingLeaves
-        | Cause::PoolDeleted => {
+        | Cause::PoolDeleted
+        | Cause::Existing => {
             format!("{} {count} agent{} ({})", removal.verb(), plural(count), cause.words())
         }
     });

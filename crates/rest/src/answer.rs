@@ -1,3 +1,4 @@
+use crate::allowance::{RateLimit, Remaining};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
@@ -10,12 +11,27 @@ pub struct Answer<T> {
     pub retry_after: Option<SignedDuration>,
     /// The version to name in `If-Match`, as sent, quotes included.
     pub etag: Option<String>,
+    /// What is left of Azure's budgets. Of a list, what its last page says.
+    pub remaining: Vec<Remaining>,
+    /// What Azure DevOps says of its budget; it keeps silent while that is nearly whole.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl<T> Answer<T> {
+    /// An answer whose headers say nothing.
+    pub fn new(value: T) -> Self {
+        Self { value, retry_after: None, etag: None, remaining: Vec::new(), rate_limit: None }
+    }
+
     /// The same headers with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
-        Answer { value: change(self.value), retry_after: self.retry_after, etag: self.etag }
+        Answer {
+            value: change(self.value),
+            retry_after: self.retry_after,
+            etag: self.etag,
+            remaining: self.remaining,
+            rate_limit: self.rate_limit,
+        }
     }
 }
 

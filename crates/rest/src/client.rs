@@ -1,11 +1,12 @@
-use crate::answer::{Answer, retry_after};
+use crate::answer::Answer;
 use crate::authorization::Authorization;
 use crate::calls::{CallLog, Operation};
 use crate::error::{Class, Error};
-use crate::http::{BodyError, Http, SetupError, checked_base, read_bounded};
-use crate::reply::{Reply, is, request_id};
+use crate::http::{BodyError, Http, SetupError, checked_base, host, read_bounded, unreachable};
+use crate::payer::Payer;
+use crate::reply::{CHECK, Reply, is, text};
 use crate::service::Service;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 
@@ -39,9 +40,21 @@ impl Request {
         self
     }
 
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn operation(&self) -> Operation {
+        self.operation
+    }
+
     /// A failure of this call, such as one before it was sent.
     pub fn error(&self, class: Class) -> Error {
-        Error::new(class, self.method.clone(), self.url.path())
+        Error::new(class, self.method.clone(), self.url.path()).at(&host(&self.url))
     }
 }
 
@@ -54,6 +67,7 @@ pub struct Client {
     headers: HeaderMap,
     calls: CallLog,
     refine: fn(Error) -> Error,
+    payer: Option<Payer>,
 }
 
 impl Client {
@@ -69,6 +83,7 @@ impl Client {
             headers: HeaderMap::new(),
             calls,
             refine: |error| error,
+            payer: None,
         })
     }
 
@@ -83,6 +98,13 @@ impl Client {
     #[must_use]
     pub fn refine_errors(mut self, refine: fn(Error) -> Error) -> Self {
         self.refine = refine;
+        self
+    }
+
+    /// The same client, whose calls `payer` pays for. Without one nothing is kept back.
+    #[must_use]
+    pub fn paid_by(mut self, payer: Payer) -> Self {
+        self.payer = Some(payer);
         self
     }
 
@@ -153,18 +175,21 @@ impl Client {
             request.error(Class::Unauthenticated).because(reason).caused_by(error)
         })?;
         let operation = request.operation;
-        let result = self
-            .exchange(request, authorization, header)
-            .await
-            .and_then(|reply| read(&reply))
-            .map_err(self.refine);
+        if let Some(payer) = &self.payer {
+            payer.admit(&request)?;
+        }
+        let answer = self.exchange(&request, authorization, header).await.map_err(self.refine);
+        if let Some(payer) = &self.payer {
+            payer.settle(&request, &answer);
+        }
+        let result = answer.and_then(|reply| read(&reply).map_err(self.refine));
         self.calls.add(self.service, operation, result.as_ref().err().map(Error::class));
         result
     }
 
     async fn exchange(
         &self,
-        request: Request,
+        request: &Request,
         authorization: &Authorization,
         header: HeaderValue,
     ) -> Result<Reply, Error> {
@@ -182,52 +207,66 @@ impl Client {
             call = call.json(body);
         }
         let response = call.send().await.map_err(|error| {
-            let reason = if error.is_timeout() {
-                "no answer in time"
-            } else if error.is_connect() {
-                "no connection"
-            } else {
-                "the call broke off"
-            };
+            let reason = unreachable(&error, &host(&request.url));
             request.error(Class::Unreachable).because(reason).caused_by(error.without_url())
         })?;
 
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let failed =
-            |class: Class| request.error(class).answered(status, retry_after(&headers), request_id(&headers));
-        let is_html = is(&headers, "html");
-        let class = self.service.class(status, is_html);
-        let body = match (read_bounded(response, self.http.limits().body).await, class) {
-            (Ok(body), _) => body,
-            // The status alone says what went wrong.
-            (Err(_), Some(_)) => Vec::new(),
-            (Err(error @ BodyError::TooLarge { .. }), None) => {
-                return Err(failed(Class::Unexpected).because(error.to_string()));
-            }
-            (Err(error @ BodyError::Broken(_)), None) => {
-                return Err(failed(Class::Unreachable).because("the body broke off").caused_by(error));
-            }
-        };
-        let Some(class) = class else {
-            return Ok(Reply {
-                method: request.method.clone(),
-                path: request.url.path().to_owned(),
-                status,
-                headers,
-                body,
-            });
-        };
-
-        // Before anything is shortened: half a token is a leak too.
-        let body = authorization.redact(&String::from_utf8_lossy(&body));
-        let error = failed(class).saying(self.service.errors(&body));
-        Err(match (class, status) {
-            (Class::Unauthenticated, 200..=399) => {
-                error.because(format!("{} answered with its sign-in page", self.service.as_str()))
-            }
-            (_, 300..=399) => error.because("redirects are not followed; check the address"),
-            _ => error,
-        })
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = read_bounded(response, self.http.limits().body).await;
+        answer(self.service, request, status, headers, body, |text| authorization.redact(text))
     }
+}
+
+/// What an answer is: a [`Reply`] to decode, or an error.
+pub(crate) fn answer(
+    service: Service,
+    request: &Request,
+    status: u16,
+    headers: HeaderMap,
+    body: Result<Vec<u8>, BodyError>,
+    redact: impl Fn(&str) -> String,
+) -> Result<Reply, Error> {
+    let host = host(&request.url);
+    let is_html = is(&headers, "html");
+    let class = service.class(status, is_html);
+    let failed = |class: Class| request.error(class).answered(status, &headers);
+    let body = match (body, class) {
+        (Ok(body), _) => body,
+        // The status alone says what went wrong.
+        (Err(_), Some(_)) => Vec::new(),
+        (Err(error @ BodyError::TooLarge { .. }), None) => {
+            return Err(failed(Class::Unexpected).because(format!("{host}: {error}; {CHECK}")));
+        }
+        (Err(error @ BodyError::Broken(_)), None) => {
+            let reason = format!("the body of {host}'s answer broke off");
+            return Err(failed(Class::Unreachable).because(reason).caused_by(error));
+        }
+    };
+    let Some(class) = class else {
+        return Ok(Reply {
+            method: request.method.clone(),
+            path: request.url.path().to_owned(),
+            host,
+            status,
+            headers,
+            body,
+        });
+    };
+
+    // Before anything is shortened: half a token is a leak too.
+    let error = failed(class).saying(service.errors(&redact(&String::from_utf8_lossy(&body))));
+    Err(match (class, status) {
+        (Class::Unauthenticated, 200..=399) => error.because(format!(
+            "{host} answered with its sign-in page; the token is wrong, expired, or of another organization"
+        )),
+        (_, 300..=399) => {
+            let target = text(&headers, LOCATION.as_str()).and_then(|target| Url::parse(target).ok());
+            let target = target.as_ref().and_then(Url::host_str).unwrap_or("another address").to_owned();
+            error.because(format!("{host} redirects to {target}, which is not followed; correct the address"))
+        }
+        _ if is_html && error.said().is_empty() => {
+            error.because(format!("{host} answered with a web page; {CHECK}"))
+        }
+        _ => error,
+    })
 }

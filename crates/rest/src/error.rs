@@ -1,5 +1,10 @@
+use crate::allowance::{self, RateLimit, Remaining};
+use crate::answer::{Answer, retry_after};
+use crate::reply::request_id;
 use jiff::SignedDuration;
 use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
 use std::fmt;
 
 /// What a failed call means for the caller.
@@ -82,6 +87,34 @@ impl ServiceError {
         let clean = |text: Option<String>| text.map(|text| one_line(&text)).filter(|text| !text.is_empty());
         Self { code: clean(code), message: clean(message) }
     }
+
+    /// An error of Resource Manager, then its `details` and `innererror`, in the order of the text; what is of another
+    /// shape is passed over. No more than 32: the first ones say what matters.
+    pub fn nested(error: &Value) -> Vec<Self> {
+        let mut all = Vec::new();
+        Self::collect(error, &mut all);
+        all
+    }
+
+    fn collect(error: &Value, all: &mut Vec<Self>) {
+        const MOST: usize = 32;
+        let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
+        let said = Self::new(text("code"), text("message"));
+        if all.len() >= MOST {
+            return;
+        }
+        if said != Self::default() {
+            all.push(said);
+        }
+        for detail in error.get("details").and_then(Value::as_array).into_iter().flatten() {
+            Self::collect(detail, all);
+        }
+        for inner in ["innererror", "innerError"] {
+            if let Some(inner) = error.get(inner) {
+                Self::collect(inner, all);
+            }
+        }
+    }
 }
 
 /// The longest text taken over from a service, in characters.
@@ -118,11 +151,15 @@ struct Detail {
     class: Class,
     method: Method,
     path: String,
+    host: Option<String>,
     status: Option<u16>,
     said: Vec<ServiceError>,
     reason: Option<String>,
     request_id: Option<String>,
     retry_after: Option<SignedDuration>,
+    remaining: Vec<Remaining>,
+    rate_limit: Option<RateLimit>,
+    is_kept_back: bool,
     source: Option<Source>,
 }
 
@@ -133,19 +170,23 @@ impl Error {
             class,
             method,
             path: path.into(),
+            host: None,
             status: None,
             said: Vec::new(),
             reason: None,
             request_id: None,
             retry_after: None,
+            remaining: Vec::new(),
+            rate_limit: None,
+            is_kept_back: false,
             source: None,
         }))
     }
 
-    /// The same failure with our own words for it.
+    /// The same failure with our own words for it, on one line, at most 300 characters.
     #[must_use]
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.0.reason = Some(reason.into());
+    pub fn because(mut self, reason: impl AsRef<str>) -> Self {
+        self.0.reason = Some(one_line(reason.as_ref()));
         self
     }
 
@@ -163,15 +204,25 @@ impl Error {
         self
     }
 
-    pub(crate) fn answered(
-        mut self,
-        status: u16,
-        retry_after: Option<SignedDuration>,
-        request_id: Option<String>,
-    ) -> Self {
+    /// The same failure, of a call that was not made because our own budget of calls has none left.
+    pub(crate) fn kept_back(mut self, wait: SignedDuration) -> Self {
+        self.0.is_kept_back = true;
+        self.0.retry_after = Some(wait);
+        let seconds = wait.as_secs();
+        self.because(format!("kept back for {seconds} s, so that the service is not asked too often"))
+    }
+
+    pub(crate) fn at(mut self, host: &str) -> Self {
+        self.0.host = Some(host.to_owned());
+        self
+    }
+
+    pub(crate) fn answered(mut self, status: u16, headers: &HeaderMap) -> Self {
         self.0.status = Some(status);
-        self.0.retry_after = retry_after;
-        self.0.request_id = request_id;
+        self.0.retry_after = retry_after(headers);
+        self.0.request_id = request_id(headers);
+        self.0.remaining = allowance::remaining(headers);
+        self.0.rate_limit = allowance::rate_limit(headers);
         self
     }
 
@@ -193,6 +244,16 @@ impl Error {
     /// The URL path called, without its query.
     pub fn path(&self) -> &str {
         &self.0.path
+    }
+
+    /// The host called, with its port where the address names one.
+    pub fn host(&self) -> Option<&str> {
+        self.0.host.as_deref()
+    }
+
+    /// Our own words for the failure, with what to do, on one line, at most 300 characters.
+    pub fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
     }
 
     /// The HTTP status, if an answer came. A write answered with 2xx may have happened although it is an error here.
@@ -220,16 +281,42 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// How long the service asks us to wait.
+    /// How long the service asks us to wait, or our own budget of calls does.
     pub fn retry_after(&self) -> Option<SignedDuration> {
         self.0.retry_after
+    }
+
+    /// Nothing was sent: our own budget of calls has none left for now.
+    pub fn is_kept_back(&self) -> bool {
+        self.0.is_kept_back
+    }
+
+    /// What is left of Azure's budgets, where the answer says so.
+    pub fn remaining(&self) -> &[Remaining] {
+        &self.0.remaining
+    }
+
+    /// What Azure DevOps says of its budget.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        self.0.rate_limit.as_ref()
+    }
+
+    /// The failure as an answer, for a call whose failure tells what it was to find out.
+    pub fn into_answer<T>(self, value: T) -> Answer<T> {
+        Answer {
+            value,
+            retry_after: self.0.retry_after,
+            etag: None,
+            remaining: self.0.remaining,
+            rate_limit: self.0.rate_limit,
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Detail { class, method, path, status, reason, .. } = &*self.0;
-        write!(f, "{method} {path}: ")?;
+        let Detail { class, method, path, host, status, reason, .. } = &*self.0;
+        write!(f, "{method} {}{path}: ", host.as_deref().unwrap_or_default())?;
         match status {
             Some(status) => write!(f, "{status}")?,
             None => f.write_str(class.as_str())?,
@@ -272,11 +359,12 @@ mod tests {
     #[test]
     fn display_names_call_status_code_and_message() {
         let error = Error::new(Class::Forbidden, Method::GET, "/fabrikam/_apis/distributedtask/pools")
-            .answered(403, None, None)
+            .at("dev.azure.com")
+            .answered(403, &HeaderMap::new())
             .saying(vec![ServiceError::new(Some("AccessDeniedException".into()), Some("no\nright".into()))]);
         assert_eq!(
             error.to_string(),
-            "GET /fabrikam/_apis/distributedtask/pools: 403 AccessDeniedException: no right"
+            "GET dev.azure.com/fabrikam/_apis/distributedtask/pools: 403 AccessDeniedException: no right"
         );
         let error = Error::new(Class::Unreachable, Method::GET, "/x").because("timed out");
         assert_eq!(error.to_string(), "GET /x: unreachable: timed out");

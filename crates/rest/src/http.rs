@@ -94,6 +94,52 @@ fn builder(limits: Limits) -> reqwest::ClientBuilder {
         .referer(false)
 }
 
+/// Why no answer came, and what to do about it; `host` is the one called.
+pub fn unreachable(error: &reqwest::Error, host: &str) -> String {
+    if error.is_timeout() {
+        return format!("{host} gave no answer in time");
+    }
+    match certificate_error(error) {
+        Some(verdict) => format!("the certificate of {host} {}", fault_of_certificate(verdict)),
+        None if error.is_connect() => format!("no connection to {host}; check the address and the network"),
+        None => format!("the call to {host} broke off"),
+    }
+}
+
+fn fault_of_certificate(verdict: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+    };
+    match verdict {
+        Expired | ExpiredContext { .. } => "has expired; renew it, or set this machine's clock",
+        NotValidYet | NotValidYetContext { .. } => "is not valid yet; set this machine's clock",
+        NotValidForName | NotValidForNameContext { .. } => "is for another name; correct the address",
+        _ => "is not trusted; add its authority to the trusted ones (the file that SSL_CERT_FILE names)",
+    }
+}
+
+/// The verdict on the certificate, at the bottom of a chain of wrappers. An `io::Error` passes over its own content
+/// in `source()`.
+fn certificate_error(error: &reqwest::Error) -> Option<&rustls::CertificateError> {
+    let mut level: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = level {
+        if let Some(rustls::Error::InvalidCertificate(verdict)) = error.downcast_ref() {
+            return Some(verdict);
+        }
+        level = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The host of `url`, with its port where it names one.
+pub(crate) fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// Whether `url` names this machine: `localhost`, 127.0.0.0/8 or ::1.
 pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
@@ -158,6 +204,15 @@ pub async fn read_bounded(mut response: Response, limit: usize) -> Result<Vec<u8
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case(rustls::CertificateError::Expired, "has expired")]
+    #[case(rustls::CertificateError::NotValidYet, "is not valid yet")]
+    #[case(rustls::CertificateError::NotValidForName, "is for another name")]
+    #[case(rustls::CertificateError::UnknownIssuer, "is not trusted")]
+    fn a_certificate_s_fault_has_its_mend(#[case] verdict: rustls::CertificateError, #[case] said: &str) {
+        assert!(fault_of_certificate(&verdict).starts_with(said));
+    }
 
     #[rstest]
     #[case("https://dev.azure.com/fabrikam/", Ok("https://dev.azure.com/fabrikam"))]

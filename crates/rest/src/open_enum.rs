@@ -15,10 +15,10 @@
 /// ```
 #[macro_export]
 macro_rules! open_enum {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $access:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        pub enum $name {
+        $access enum $name {
             $($(#[$vmeta])* $variant,)+
             /// A word that this version does not know, as sent.
             Other(String),
@@ -59,6 +59,9 @@ macro_rules! open_enum {
                     }
                     fn visit_str<E: ::serde::de::Error>(self, text: &str) -> ::core::result::Result<$name, E> {
                         Ok($name::from(text))
+                    }
+                    fn visit_i64<E: ::serde::de::Error>(self, number: i64) -> ::core::result::Result<$name, E> {
+                        Ok($name::Other(number.to_string()))
                     }
                     fn visit_u64<E: ::serde::de::Error>(self, number: u64) -> ::core::result::Result<$name, E> {
                         Ok($name::Other(number.to_string()))

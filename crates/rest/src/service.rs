@@ -1,5 +1,5 @@
 use crate::error::{Class, ServiceError};
-use serde::Deserialize;
+use serde_json::Value;
 
 /// The services that we call. They differ in their error bodies and in how they refuse a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,43 +46,19 @@ impl Service {
 
     /// The error that a body carries, outermost first, then its details.
     pub(crate) fn errors(self, body: &str) -> Vec<ServiceError> {
+        let Ok(body) = serde_json::from_str::<Value>(body) else {
+            return Vec::new();
+        };
         match self {
-            Self::ResourceManager => serde_json::from_str::<ArmEnvelope>(body)
-                .map(|envelope| envelope.error.flatten())
-                .unwrap_or_default(),
-            Self::AzureDevOps => serde_json::from_str::<DevOpsEnvelope>(body)
-                .map(|envelope| vec![ServiceError::new(envelope.type_key, envelope.message)])
-                .unwrap_or_default(),
+            // Some providers leave the envelope out.
+            Self::ResourceManager => ServiceError::nested(body.get("error").unwrap_or(&body)),
+            Self::AzureDevOps => {
+                let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+                let said = ServiceError::new(text("typeKey"), text("message"));
+                if said == ServiceError::default() { Vec::new() } else { vec![said] }
+            }
         }
     }
-}
-
-#[derive(Deserialize)]
-struct ArmEnvelope {
-    error: ArmError,
-}
-
-#[derive(Deserialize)]
-struct ArmError {
-    code: Option<String>,
-    message: Option<String>,
-    #[serde(default)]
-    details: Option<Vec<ArmError>>,
-}
-
-impl ArmError {
-    fn flatten(self) -> Vec<ServiceError> {
-        let mut all = vec![ServiceError::new(self.code, self.message)];
-        all.extend(self.details.into_iter().flatten().flat_map(Self::flatten));
-        all
-    }
-}
-
-#[derive(Deserialize)]
-struct DevOpsEnvelope {
-    #[serde(rename = "typeKey")]
-    type_key: Option<String>,
-    message: Option<String>,
 }
 
 #[cfg(test)]
@@ -92,9 +68,15 @@ mod tests {
     #[test]
     fn both_envelopes() {
         let arm = r#"{"error":{"code":"OperationNotAllowed","message":"too many","details":[
-            {"code":"TooManyRequests","target":"HighCostGet30Min","message":"{}"}]}}"#;
-        let codes: Vec<_> = Service::ResourceManager.errors(arm).into_iter().map(|e| e.code).collect();
-        assert_eq!(codes, [Some("OperationNotAllowed".to_owned()), Some("TooManyRequests".to_owned())]);
+            {"code":"TooManyRequests","target":"HighCostGet30Min","message":"{}"}, 7, null],
+            "innererror":{"code":"Inner","innererror":{"exceptiontype":"X"}}}}"#;
+        let codes = |body| -> Vec<String> {
+            Service::ResourceManager.errors(body).into_iter().filter_map(|error| error.code).collect()
+        };
+        assert_eq!(codes(arm), ["OperationNotAllowed", "TooManyRequests", "Inner"]);
+        assert_eq!(codes(r#"{"code":"Bare","message":7}"#), ["Bare"]);
+        let endless = format!(r#"{{"error":{{"details":[{}]}}}}"#, [r#"{"code":"A"}"#; 100].join(","));
+        assert_eq!(codes(&endless).len(), 32);
         let devops = r#"{"$id":"1","innerException":null,"message":"no pool","typeKey":"TaskAgentPoolNotFoundException"}"#;
         assert_eq!(
             Service::AzureDevOps.errors(devops),

@@ -8,6 +8,8 @@
 
 #[path = "support/stub.rs"]
 mod stub;
+#[path = "support/tls.rs"]
+mod tls;
 
 use jiff::SignedDuration;
 use poolkeeper_rest::{
@@ -98,7 +100,8 @@ async fn a_sign_in_page_of_azure_devops_is_a_refused_credential(#[case] answer: 
 async fn a_page_from_resource_manager_is_unexpected() {
     let error = get(Service::ResourceManager, text(200, "text/html", "<html>")).await.unwrap_err();
     assert_eq!(error.class(), Class::Unexpected);
-    assert!(error.to_string().ends_with("200: text/html instead of JSON"), "{error}");
+    let end = " answered with text/html instead of JSON; check the address, and any proxy on the way";
+    assert!(error.to_string().ends_with(end), "{error}");
 }
 
 #[rstest]
@@ -110,7 +113,10 @@ async fn a_page_from_resource_manager_is_unexpected() {
 async fn redirects_are_not_followed(#[case] status: u16) {
     let elsewhere = Stub::with([stub::json(200, json!({}))]).await;
     let answer = empty(status).with("location", &elsewhere.url);
-    assert_eq!(get(Service::ResourceManager, answer).await.unwrap_err().class(), Class::Unexpected);
+    let error = get(Service::ResourceManager, answer).await.unwrap_err();
+    assert_eq!(error.class(), Class::Unexpected);
+    let reason = "redirects to 127.0.0.1, which is not followed; correct the address";
+    assert!(error.reason().unwrap().ends_with(reason), "{error}");
     assert!(elsewhere.seen().is_empty());
 }
 
@@ -137,7 +143,8 @@ async fn retry_after_comes_with_success_and_failure() {
         Answer {
             value: json!({"a": 1}),
             retry_after: Some(SignedDuration::from_secs(7)),
-            etag: Some("\"3\"".into())
+            etag: Some("\"3\"".into()),
+            ..Answer::new(Value::Null)
         }
     );
     let throttled = stub::json(429, json!({"error": {"code": "OperationNotAllowed", "message": "too many"}}))
@@ -148,7 +155,9 @@ async fn retry_after_comes_with_success_and_failure() {
     assert_eq!(error.retry_after(), Some(SignedDuration::from_secs(61)));
     assert_eq!((error.code(), error.message()), (Some("OperationNotAllowed"), Some("too many")));
     assert_eq!(error.request_id(), Some("r-1"));
-    assert_eq!(error.to_string(), "GET /things: 429 OperationNotAllowed: too many");
+    let shown = error.to_string();
+    assert!(shown.starts_with("GET 127.0.0.1:"), "{shown}");
+    assert!(shown.ends_with("/things: 429 OperationNotAllowed: too many"), "{shown}");
 }
 
 #[rstest]
@@ -271,4 +280,38 @@ async fn a_call_is_counted_once_with_its_outcome() {
         [(list, None, 1), (list, Some(Class::Throttled), 1), (list, Some(Class::Unexpected), 1)]
     );
     assert_eq!(calls.reads(Service::ResourceManager), 3);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_ends_the_call_before_the_token() {
+    let server = tls::untrusted().await;
+    let error = get_from(Service::AzureDevOps, &server.url, Limits::default()).await.unwrap_err();
+    assert_eq!((error.class(), error.status()), (Class::Unreachable, None));
+    let host = server.url.trim_start_matches("https://");
+    let reason = format!("the certificate of {host} is not trusted; add its authority to the trusted ones");
+    assert!(error.reason().unwrap().starts_with(&reason), "{error}");
+    assert_eq!(error.host(), Some(host));
+    assert!(!server.was_spoken_to().await);
+}
+
+#[tokio::test]
+async fn budgets_come_with_success_and_failure() {
+    let told = |answer: Scripted| {
+        answer
+            .with("x-ms-ratelimit-remaining-resource", "Microsoft.Compute/GetVMScaleSet3Min;7")
+            .with("x-ms-ratelimit-remaining-resource", "broken")
+            .with("x-ratelimit-remaining", "40")
+            .with("x-ratelimit-limit", "200")
+    };
+    let answer = get(Service::ResourceManager, told(stub::json(200, json!({})))).await.unwrap();
+    let error = get(Service::AzureDevOps, told(empty(429))).await.unwrap_err();
+    assert_eq!(answer.remaining.len(), 1);
+    assert_eq!(
+        (answer.remaining[0].policy.as_str(), answer.remaining[0].left),
+        ("Microsoft.Compute/GetVMScaleSet3Min", 7)
+    );
+    assert_eq!(error.remaining(), answer.remaining);
+    assert_eq!(answer.rate_limit.as_ref().unwrap().remaining, Some(40));
+    assert_eq!(error.rate_limit(), answer.rate_limit.as_ref());
+    assert_eq!(error.into_answer(()).rate_limit, answer.rate_limit);
 }

@@ -1,11 +1,14 @@
-//! The HTTP face: Azure Resource Manager, Entra's token endpoint, Azure DevOps, and the control API.
+//! The HTTP face: Azure Resource Manager, Entra, the instance metadata service, Azure DevOps, and the control API.
 
 mod arm;
 mod call;
 mod control;
 mod devops;
 mod entra;
+mod facts;
+mod metadata;
 mod reply;
+mod wire;
 
 use std::{
     future::Future,
@@ -19,6 +22,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -30,7 +34,20 @@ use reply::Reply;
 struct Site {
     world: World,
     tokens: entra::Tokens,
+    usage: devops::Usage,
+    troubles: wire::Troubles,
     clock: Clock,
+}
+
+/// Whose answer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Service {
+    Azure,
+    #[serde(rename = "azureDevOps")]
+    AzureDevOps,
+    Entra,
+    Metadata,
 }
 
 /// A world behind its faces.
@@ -48,7 +65,8 @@ const LARGEST_BODY: usize = 4 << 20;
 impl Simulator {
     /// Puts a world behind its faces; its time is the clock's from now on.
     pub fn new(world: World, clock: Clock) -> Self {
-        let site = Site { world, tokens: entra::Tokens::default(), clock };
+        let (tokens, usage) = (entra::Tokens::default(), devops::Usage::default());
+        let site = Site { world, tokens, usage, troubles: wire::Troubles::default(), clock };
         Self { site: Arc::new(Mutex::new(site)), clock, changed: Arc::new(Notify::new()) }
     }
 
@@ -111,22 +129,54 @@ async fn answer(State(simulator): State<Simulator>, request: Request) -> Respons
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         return Reply::empty(StatusCode::PAYLOAD_TOO_LARGE).into_response();
     };
-    let call = Call::new(&parts, body);
-    let reply = route(&mut simulator.at_now(), &call);
+    let mut call = Call::new(&parts, body);
+    let reply = {
+        let mut site = simulator.at_now();
+        match facts::before(&site.world, &mut call) {
+            Some(reply) => reply,
+            None => {
+                let reply = route(&mut site, &call);
+                facts::after(&mut site.world, &call, reply)
+            }
+        }
+    };
     simulator.changed.notify_one();
     tracing::debug!(method = %parts.method, path = parts.uri.path(), status = reply.status.as_u16());
+    // Wall time: a slow answer is to meet the client's own timeout.
+    if let Some(late) = reply.late {
+        tokio::time::sleep(late).await;
+    }
     reply.into_response()
 }
 
 fn route(site: &mut Site, call: &Call) -> Reply {
-    match call.lower().as_slice() {
-        ["_sim", rest @ ..] => control::answer(site, call, rest),
-        ["subscriptions", ..] => arm::answer(site, call),
-        [_, "oauth2", "v2.0", "token"] => entra::answer(site, call),
-        [_, "_apis", ..] => devops::answer(site, call),
-        _ => Reply::json(
-            StatusCode::NOT_FOUND,
-            &json!({"message": "no such path: use /subscriptions/…, /{tenant}/oauth2/v2.0/token, /{organization}/_apis/… or /_sim/…"}),
-        ),
+    let lower = call.lower();
+    let service = match lower.as_slice() {
+        ["_sim", rest @ ..] => return control::answer(site, call, rest),
+        ["_signin"] => return devops::sign_in(),
+        ["metadata", ..] => Service::Metadata,
+        ["subscriptions", ..] => Service::Azure,
+        [_, "_apis", ..] => Service::AzureDevOps,
+        [_, "oauth2", "v2.0", "token"]
+        | [_, "v2.0", ".well-known", "openid-configuration"]
+        | [_, "discovery", "instance"]
+        | [_, "discovery", "v2.0", "keys"] => Service::Entra,
+        _ => {
+            return Reply::json(
+                StatusCode::NOT_FOUND,
+                &json!({"message": "no such path: use /subscriptions/…, /{tenant}/oauth2/v2.0/token, /metadata/…, /{organization}/_apis/… or /_sim/…"}),
+            );
+        }
+    };
+    let troubles = site.troubles.of(service, call, &site.world);
+    if let Some(reply) = wire::instead(&troubles) {
+        return reply;
     }
+    let reply = match service {
+        Service::Azure => arm::answer(site, call),
+        Service::AzureDevOps => devops::answer(site, call),
+        Service::Entra => entra::answer(site, call),
+        Service::Metadata => metadata::answer(site, call),
+    };
+    wire::spoil(reply, &troubles)
 }

@@ -1,17 +1,16 @@
 //! The face for the policy: the same world in the policy's own types, in virtual time.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod failure;
 
-use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
 use poolkeeper_policy::{
-    Action, Agent, AgentId, BindingName, Demand, Failure, InstanceId, JobRequest, LimitedBy, Member, Memory,
-    OperationProgress, Outcome, PoolReason, Power, Provisioning, Removal, RequestId, ScaleSet, Seen, SetView,
-    Snapshot, Vm, VmId, Why,
+    Action, Agent, AgentId, BindingName, Demand, Failure, InstanceId, JobRequest, Member, Memory,
+    OperationProgress, Orchestration, Outcome, Part, PoolReason, Power, Provisioning, Removal, RequestId,
+    ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
 };
 
-use crate::world::{
-    self, AzureError, AzureFault, Call, DevOpsFault, OperationStatus, PoolRef, ScaleSetChange, SetRef, World,
-};
+use crate::world::{self, AzureError, Call, OperationStatus, PoolRef, ScaleSetChange, SetRef, World};
 
 /// What one agent pool's operator sees of a world, and where it acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +21,6 @@ pub struct View {
     pub bindings: BTreeMap<BindingName, SetRef>,
 }
 
-/// How long a throttled caller is asked to wait, as in the HTTP face.
-const THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(30);
-
 impl View {
     /// Reads everything at once, at the world's time. Faults make their source missing.
     pub fn snapshot(&self, world: &World, memory: &Memory) -> Snapshot {
@@ -34,7 +30,7 @@ impl View {
             .iter()
             .filter_map(|operation| Some((operation.id.clone(), progress(world, operation.url.as_deref()?)?)))
             .collect();
-        Snapshot { jobs: self.jobs(world), agents: self.agents(world), sets, operations }
+        Snapshot { jobs: self.jobs(world), agents: self.agents(world), sets, operations, parallel_jobs: None }
     }
 
     /// Carries an action out, after checking its preconditions as the operator does.
@@ -96,7 +92,7 @@ impl View {
 
     fn devops<T>(&self, world: &World, read: impl FnOnce(&world::Pool) -> T) -> Seen<T> {
         match (world.devops_fault(self.pool.organization), world.pool(self.pool)) {
-            (Some(fault), _) => missing(devops_reason(fault)),
+            (Some(fault), _) => missing(failure::devops_reason(fault)),
             (None, None) => missing(PoolReason::PoolNotFound),
             (None, Some(pool)) => Seen::Fresh { value: read(pool), at: world.now() },
         }
@@ -116,19 +112,21 @@ impl View {
     ) -> Outcome {
         let refused = || Outcome::Refused { operation: Some(operation.to_owned()) };
         let Some(set) = self.set(binding) else { return refused() };
-        if let Some(failure) = azure_failure(world, set) {
+        if let Some(failure) = failure::of_set(world, set) {
             return failed(operation, binding, failure);
         }
         let Some(found) = world.set(set).filter(|found| found.capacity == capacity) else { return refused() };
+        let members = found.members();
         let change = ScaleSetChange {
             capacity: Some(target),
             if_match: Some(found.etag()),
             ..ScaleSetChange::default()
         };
         world.count_call(Call::ScaleSetUpdate);
+        let asked = target.saturating_sub(members);
         match world.patch_scale_set(set, change) {
             Ok(id) => in_flight(operation, id, Vec::new()),
-            Err(error) => failed(operation, binding, classify(&error)),
+            Err(error) => failed(operation, binding, failure::of_azure(&error, asked)),
         }
     }
 
@@ -140,7 +138,7 @@ impl View {
             return Outcome::Failed {
                 operation: None,
                 binding: binding.clone(),
-                failure: devops_failure(fault),
+                failure: failure::of_devops(fault),
             };
         }
         world.count_call(Call::AgentWrite);
@@ -161,43 +159,34 @@ impl View {
         let refused = || Outcome::Refused { operation: Some(operation.to_owned()) };
         let Some(set) = self.set(binding) else { return refused() };
         if let Some(fault) = world.devops_fault(self.pool.organization) {
-            return failed(operation, binding, devops_failure(fault));
+            return failed(operation, binding, failure::of_devops(fault));
         }
-        if let Some(failure) = azure_failure(world, set) {
+        if let Some(failure) = failure::of_set(world, set) {
             return failed(operation, binding, failure);
         }
-        let mut ids = BTreeSet::new();
-        let mut covered = Vec::new();
-        for member in members {
-            if let Some(id) = self.release(world, set, member) {
-                ids.insert(id);
-                covered.push(member.vm_id.clone());
-            }
-        }
-        if ids.is_empty() {
+        let released: Vec<(u64, VmId)> = members
+            .iter()
+            .filter_map(|member| Some((self.release(world, set, member)?, member.vm_id.clone())))
+            .collect();
+        if released.is_empty() {
             return refused();
         }
-        let ids: Vec<u64> = ids.into_iter().collect();
-        let started = match removal {
-            Removal::Delete => {
-                world.count_call(Call::InstanceDelete);
-                world.delete_instances(set, &ids)
-            }
-            Removal::Reimage => {
-                world.count_call(Call::ScaleSetUpdate);
-                world.reimage_instances(set, Some(&ids))
-            }
-        };
-        match started {
+        if world.set(set).is_some_and(world::ScaleSet::is_flexible) {
+            return split(world, set, operation, removal, released);
+        }
+        let (mut ids, covered): (Vec<u64>, Vec<VmId>) = released.into_iter().unzip();
+        ids.sort_unstable();
+        ids.dedup();
+        match start_removal(world, set, removal, &ids) {
             Ok(id) => in_flight(operation, id, covered),
-            Err(error) => failed(operation, binding, classify(&error)),
+            Err(error) => failed(operation, binding, failure::of_azure(&error, 0)),
         }
     }
 
     /// The instance, once it is the same VM and no agent stands behind it any more.
     fn release(&self, world: &mut World, set: SetRef, member: &Member) -> Option<u64> {
-        let id: u64 = member.instance_id.0.parse().ok()?;
-        let instance = world.set(set)?.instance(id)?;
+        let instance = world.set(set)?.find_instance(&member.instance_id.0)?;
+        let id = instance.id;
         if instance.vm_id.to_string() != member.vm_id.0 {
             return None;
         }
@@ -217,25 +206,72 @@ impl View {
     }
 }
 
+/// Each VM of a Flexible set has an operation of its own.
+fn split(
+    world: &mut World,
+    set: SetRef,
+    operation: &str,
+    removal: Removal,
+    released: Vec<(u64, VmId)>,
+) -> Outcome {
+    let mut parts = Vec::new();
+    let mut failure: Option<(Vec<VmId>, Failure)> = None;
+    for (id, vm) in released {
+        match start_removal(world, set, removal, &[id]) {
+            Ok(id) => parts.push(Part { vm, url: Some(id.to_string()) }),
+            Err(error) => {
+                failure.get_or_insert_with(|| (Vec::new(), failure::of_azure(&error, 0))).0.push(vm);
+            }
+        }
+    }
+    Outcome::Split { operation: operation.to_owned(), parts, failure }
+}
+
+fn start_removal(
+    world: &mut World,
+    set: SetRef,
+    removal: Removal,
+    ids: &[u64],
+) -> Result<uuid::Uuid, AzureError> {
+    let flexible = world.set(set).is_some_and(world::ScaleSet::is_flexible);
+    match removal {
+        Removal::Delete => {
+            world.count_call(if flexible { Call::MachineDelete } else { Call::InstanceDelete });
+            world.delete_instances(set, ids)
+        }
+        Removal::Reimage => {
+            world.count_call(if flexible { Call::MachineUpdate } else { Call::ScaleSetUpdate });
+            world.reimage_instances(set, Some(ids))
+        }
+    }
+}
+
 fn set_view(world: &World, set: SetRef) -> SetView {
-    let why = world.azure_faults(set).find_map(azure_reason);
+    let why = failure::why(world, set);
     let (scale_set, instances) = match (why, world.set(set)) {
         (Some(reason), _) => (missing(reason), missing(reason)),
         (None, None) => (missing(PoolReason::NotObserved), missing(PoolReason::NotObserved)),
         (None, Some(found)) => {
             let prefix = found.spec.computer_name_prefix.as_deref().unwrap_or(found.name());
-            let value = ScaleSet { capacity: found.capacity, computer_name_prefix: prefix.to_owned() };
-            let vms = found.instances().map(vm).collect();
+            let value = ScaleSet {
+                capacity: found.capacity,
+                computer_name_prefix: prefix.to_owned(),
+                orchestration: match found.spec.orchestration {
+                    crate::spec::Orchestration::Uniform => Orchestration::Uniform,
+                    crate::spec::Orchestration::Flexible => Orchestration::Flexible,
+                },
+            };
+            let vms = found.instances().map(|instance| vm(found, instance)).collect();
             (Seen::Fresh { value, at: world.now() }, Seen::Fresh { value: vms, at: world.now() })
         }
     };
-    SetView { blocked: None, scale_set, instances }
+    SetView { blocked: None, scale_set, instances, headroom: world.headroom(set) }
 }
 
-fn vm(instance: &world::Instance) -> Vm {
+fn vm(set: &world::ScaleSet, instance: &world::Instance) -> Vm {
     Vm {
         vm_id: VmId(instance.vm_id.to_string()),
-        instance_id: InstanceId(instance.id.to_string()),
+        instance_id: InstanceId(set.instance_id(instance)),
         computer_name: instance.computer_name.to_string(),
         provisioning: match instance.provisioning {
             world::Provisioning::Creating => Provisioning::Creating,
@@ -246,10 +282,13 @@ fn vm(instance: &world::Instance) -> Vm {
         },
         power: match instance.power {
             world::Power::Starting | world::Power::Running => Power::On,
-            world::Power::Stopping | world::Power::Stopped => Power::Off,
+            world::Power::Stopping
+            | world::Power::Stopped
+            | world::Power::Deallocating
+            | world::Power::Deallocated => Power::Off,
         },
         created_at: Some(instance.created_at),
-        failure: instance.failure.map(str::to_owned),
+        failure: instance.failure.as_ref().map(|failure| failure.code.to_owned()),
     }
 }
 
@@ -259,12 +298,7 @@ fn progress(world: &World, url: &str) -> Option<OperationProgress> {
         OperationStatus::InProgress => OperationProgress::InProgress,
         OperationStatus::Succeeded => OperationProgress::Succeeded,
         OperationStatus::Failed | OperationStatus::Canceled => {
-            let (limit, message) = match &operation.error {
-                Some(error) if error.code == "AllocationFailed" => (LimitedBy::Allocation, error.message),
-                Some(error) => (LimitedBy::Hold, error.message),
-                None => (LimitedBy::Hold, ""),
-            };
-            OperationProgress::Failed(Failure { limit, message: message.to_owned(), retry_after: None })
+            OperationProgress::Failed(failure::of_operation(operation))
         }
     })
 }
@@ -277,55 +311,8 @@ fn failed(operation: &str, binding: &BindingName, failure: Failure) -> Outcome {
     Outcome::Failed { operation: Some(operation.to_owned()), binding: binding.clone(), failure }
 }
 
-fn classify(error: &AzureError) -> Failure {
-    let limit = match error {
-        AzureError::Quota { .. } => LimitedBy::Quota,
-        AzureError::TooLarge { .. } => LimitedBy::BindingMaximum,
-        AzureError::NotFound
-        | AzureError::PreconditionFailed { .. }
-        | AzureError::Conflict
-        | AzureError::MarkedForDeletion(_)
-        | AzureError::UnknownInstance(_)
-        | AzureError::NoInstances => LimitedBy::Hold,
-    };
-    Failure { limit, message: error.to_string(), retry_after: None }
-}
-
-fn azure_failure(world: &World, set: SetRef) -> Option<Failure> {
-    let reason = world.azure_faults(set).find_map(azure_reason)?;
-    Some(failure(reason))
-}
-
-fn devops_failure(fault: DevOpsFault) -> Failure {
-    failure(devops_reason(fault))
-}
-
-fn failure(reason: PoolReason) -> Failure {
-    let throttled = reason == PoolReason::Throttled;
-    let limit = if throttled { LimitedBy::Throttling } else { LimitedBy::Hold };
-    let retry_after = throttled.then_some(THROTTLED_FOR);
-    Failure { limit, message: reason.as_str().to_owned(), retry_after }
-}
-
 fn missing<T>(reason: PoolReason) -> Seen<T> {
     Seen::Missing { why: Why { reason, message: reason.as_str().to_owned() }, last: None }
-}
-
-fn devops_reason(fault: DevOpsFault) -> PoolReason {
-    match fault {
-        DevOpsFault::SignIn => PoolReason::CredentialsRejected,
-        DevOpsFault::Throttle => PoolReason::Throttled,
-        DevOpsFault::Unavailable => PoolReason::Unreachable,
-    }
-}
-
-fn azure_reason(fault: AzureFault) -> Option<PoolReason> {
-    match fault {
-        AzureFault::Forbidden => Some(PoolReason::PermissionDenied),
-        AzureFault::Throttle => Some(PoolReason::Throttled),
-        AzureFault::Unavailable => Some(PoolReason::Unreachable),
-        AzureFault::AllocationFailed | AzureFault::Quota => None,
-    }
 }
 
 fn signed(id: u64) -> i64 {

@@ -2,15 +2,23 @@
 
 mod check;
 mod distribution;
+mod facts;
 mod file;
-
-use std::{collections::BTreeMap, fmt};
+mod identity;
+mod key;
+mod scale_set;
 
 use serde::Deserialize;
 
 pub(crate) use check::SetAddress;
 pub use check::SpecError;
 pub use distribution::{Distribution, DistributionError};
+pub use facts::{BadToken, Facts, TagsPatch};
+pub use identity::{ClientSecret, ClientSpec, FederatedSpec, Secret, Secrets};
+pub(crate) use key::{Algorithm, Key};
+pub use scale_set::{
+    AgentSpec, MachineTimings, ModelSpec, Orchestration, QuotaSpec, Run, ScaleSetSpec, SubnetSpec, Throttling,
+};
 
 /// A whole world: who may call, scale sets, organisations.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -19,6 +27,12 @@ pub struct WorldSpec {
     /// The service principals that Entra knows.
     #[serde(default)]
     pub clients: Vec<ClientSpec>,
+    /// Client ids of those that the metadata service gives tokens of; the first is the default.
+    #[serde(default)]
+    pub managed_identities: Vec<String>,
+    /// Seconds of wall time that a token of Entra is valid.
+    #[serde(default = "default_token_lifetime")]
+    pub token_lifetime: u32,
     /// The virtual machine scale sets.
     pub scale_sets: Vec<ScaleSetSpec>,
     /// The Azure DevOps organisations.
@@ -26,179 +40,26 @@ pub struct WorldSpec {
     /// Page sizes of the REST faces.
     #[serde(default)]
     pub paging: PagingSpec,
-}
-
-/// A service principal.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClientSpec {
-    /// Its tenant.
-    #[serde(rename = "tenantID")]
-    pub tenant_id: String,
-    /// Its client (application) id.
-    #[serde(rename = "clientID")]
-    pub client_id: String,
-    /// Its client secret.
-    pub secret: Secret,
-    /// The subscriptions that it may read and write; others answer 403.
+    /// Quotas of subscriptions in regions.
     #[serde(default)]
-    pub subscriptions: Vec<String>,
-}
-
-/// A secret of the world file, kept out of every debug output.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// Whether `offered` is this secret.
-    pub fn is(&self, offered: &str) -> bool {
-        self.0 == offered
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-/// A virtual machine scale set with Uniform orchestration.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ScaleSetSpec {
-    /// `/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/virtualMachineScaleSets/…`
-    #[serde(rename = "resourceID")]
-    pub resource_id: String,
-    /// The region.
-    #[serde(default = "default_location")]
-    pub location: String,
-    /// The VM size.
-    #[serde(default = "default_sku")]
-    pub sku: String,
-    /// What computer names begin with; the scale set's name unless given.
-    pub computer_name_prefix: Option<String>,
-    /// VMs that run, with agents online, when the world starts.
+    pub quotas: Vec<QuotaSpec>,
+    /// What becomes of Azure's limits of calls.
     #[serde(default)]
-    pub capacity: u32,
-    /// The most VMs that the subscription's quota allows; unlimited unless given.
-    pub quota: Option<u32>,
-    /// The tags at the start.
+    pub throttling: Throttling,
+    /// How the clouds behave where nobody outside them can be sure.
     #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-    /// Whether a deleted instance's id is given to a later one (Azure promises neither).
-    #[serde(default, rename = "reuseInstanceIDs")]
-    pub reuse_instance_ids: bool,
-    /// The part of the model that an agent pool has requirements on.
-    #[serde(default)]
-    pub model: ModelSpec,
-    /// How its VMs become agents; without it they stay plain VMs.
-    pub agents: Option<AgentSpec>,
-    /// How long its machines take.
-    #[serde(default)]
-    pub timings: MachineTimings,
+    pub facts: Facts,
 }
 
-/// The part of a scale set's model that an agent pool has requirements on.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ModelSpec {
-    /// `properties.overprovision`
-    pub overprovision: bool,
-    /// `properties.upgradePolicy.mode`: Manual, Automatic or Rolling.
-    pub upgrade_policy: String,
-    /// `properties.singlePlacementGroup`: true limits the set to 100 VMs.
-    pub single_placement_group: bool,
-    /// `properties.platformFaultDomainCount`
-    pub platform_fault_domain_count: u32,
-    /// `virtualMachineProfile.priority`: Regular or Spot.
-    pub priority: String,
-    /// `osDisk.diffDiskSettings.option: Local`
-    #[serde(rename = "ephemeralOSDisk")]
-    pub ephemeral_os_disk: bool,
-    /// `osDisk.osType`: Linux or Windows.
-    pub os_type: String,
-    /// The id of the image version.
-    pub image: String,
-}
-
-impl Default for ModelSpec {
-    fn default() -> Self {
-        Self {
-            overprovision: false,
-            upgrade_policy: "Manual".into(),
-            single_placement_group: false,
-            platform_fault_domain_count: 1,
-            priority: "Regular".into(),
-            ephemeral_os_disk: false,
-            os_type: "Linux".into(),
-            image: "ubuntu-22.04/1.0.0".into(),
-        }
-    }
-}
-
-/// How the VMs of a scale set become agents.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AgentSpec {
-    /// The name of the organisation.
-    pub organization: String,
-    /// The name of the pool.
-    pub pool: String,
-    /// Whether an agent takes one job or many.
-    #[serde(default)]
-    pub run: Run,
-    /// The capabilities that the image has beside the agent's own.
-    #[serde(default)]
-    pub capabilities: BTreeMap<String, String>,
-    /// The agent's version.
-    #[serde(default = "default_version")]
-    pub version: String,
-}
-
-/// How many jobs an agent process takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum Run {
-    /// One job after another.
-    #[default]
-    Continuous,
-    /// `--once`: one job, then the process leaves; its record stays, offline.
-    Once,
-}
-
-/// How long machines take. The defaults put a new VM online after a median of about 210 s with a sigma of about
-/// 0.25, as on-demand Linux VMs of a custom image are reported to start.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct MachineTimings {
-    /// From the capacity write to the VM running.
-    pub create: Distribution,
-    /// From the VM running to the agent's registration.
-    pub register: Distribution,
-    /// From the reimage call to the VM running again.
-    pub reimage: Distribution,
-    /// From the delete call to the VM being gone.
-    pub delete: Distribution,
-}
-
-impl Default for MachineTimings {
-    fn default() -> Self {
-        let log_normal = |median, sigma| Distribution::LogNormal {
-            median: jiff::SignedDuration::from_secs(median),
-            sigma,
-        };
-        Self {
-            create: log_normal(150, 0.33),
-            register: log_normal(55, 0.25),
-            reimage: log_normal(75, 0.25),
-            delete: log_normal(40, 0.25),
-        }
-    }
+/// Something that a client may not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Denied {
+    /// Autoscale settings.
+    Autoscale,
+    /// The space of virtual networks.
+    Network,
+    /// The usage of quotas.
+    Usages,
 }
 
 /// An Azure DevOps organisation.
@@ -215,6 +76,11 @@ pub struct OrganizationSpec {
     pub members: Vec<String>,
     /// Its agent pools.
     pub pools: Vec<PoolSpec>,
+    /// Self-hosted parallel jobs: so many run at a time over all pools, others wait without an agent. Unlimited unless
+    /// given.
+    pub parallel_jobs: Option<u32>,
+    /// How much each identity may use; unlimited unless given.
+    pub rate_limit: Option<RateLimitSpec>,
     /// How long the service and its agents take.
     #[serde(default)]
     pub timings: ServiceTimings,
@@ -229,6 +95,30 @@ pub struct TokenSpec {
     /// Ids of pools that this token may not see.
     #[serde(default)]
     pub forbidden_pools: Vec<u32>,
+    /// When it stops working, in simulated time.
+    pub expires: Option<jiff::Timestamp>,
+}
+
+/// How much an identity may use of an organisation within five minutes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimitSpec {
+    /// Azure DevOps throughput units (Azure DevOps: 200). Here every call uses one; the service publishes no prices.
+    #[serde(default = "default_tstu")]
+    pub tstu: u32,
+    /// Whether calls are refused in the end.
+    #[serde(default)]
+    pub mode: RateLimitMode,
+}
+
+/// Whether calls above the limit are refused in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum RateLimitMode {
+    /// Above the limit answers name a delay; above twice the limit they are 429.
+    #[default]
+    Enforced,
+    /// Headers only.
+    Reported,
 }
 
 /// An agent pool.
@@ -293,16 +183,14 @@ impl Default for PagingSpec {
     }
 }
 
-fn default_location() -> String {
-    "westeurope".into()
+/// Entra: an hour less a second, as long as no policy says otherwise.
+fn default_token_lifetime() -> u32 {
+    3599
 }
 
-fn default_sku() -> String {
-    "Standard_D4ds_v5".into()
-}
-
-fn default_version() -> String {
-    "4.261.0".into()
+/// Azure DevOps: 200 throughput units in five minutes for each identity.
+fn default_tstu() -> u32 {
+    200
 }
 
 fn default_options() -> String {

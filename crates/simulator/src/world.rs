@@ -7,6 +7,7 @@ mod devops;
 mod event;
 mod fault;
 mod id;
+mod identity;
 mod jobs;
 mod journal;
 mod machine;
@@ -15,6 +16,7 @@ mod pool;
 mod request;
 mod scale_set;
 mod tally;
+mod throttle;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,16 +28,17 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 pub use agent::{Agent, Completed};
-pub use azure::{AzureError, ScaleSetChange};
+pub use azure::{AzureError, QuotaExceeded, ScaleSetChange, SubnetUsage, Usage};
 pub use devops::{DevOpsError, OtherAgent};
-pub use fault::{AzureFault, DevOpsFault, Fault};
+pub use fault::{AzureFault, AzureTrouble, DevOpsFault, Fault, Stage};
 pub use id::{AgentRef, PoolRef, SetRef, VmRef};
 pub use journal::{Entry, Journal, Kind};
-pub use operation::{Operation, OperationError, OperationKind, OperationStatus};
+pub use operation::{Operation, OperationError, OperationKind, OperationStatus, PowerAction};
 pub use pool::Pool;
 pub use request::{JobRequest, JobResult, JobSpec};
-pub use scale_set::{Instance, Power, Provisioning, ScaleSet};
-pub use tally::{Call, CallCount, KilledBy, Tally, Waits};
+pub use scale_set::{Instance, Power, Protection, Provisioning, ScaleSet};
+pub use tally::{Busiest, Call, CallCount, KilledBy, Tally, Waits};
+pub(crate) use throttle::{Charge, Door, Empty};
 
 use crate::spec::{OrganizationSpec, Run, SetAddress, SpecError, WorldSpec};
 use event::{Event, Queue};
@@ -50,6 +53,8 @@ pub struct Organization {
     pools: Vec<Pool>,
     next_agent: u64,
     next_request: u64,
+    /// Jobs that have an agent, maintenance apart: what parallel jobs are counted by.
+    running: u32,
 }
 
 impl Organization {
@@ -75,7 +80,10 @@ pub struct World {
     rng: StdRng,
     queue: Queue,
     clients: Vec<crate::spec::ClientSpec>,
+    managed_identities: Vec<String>,
+    token_lifetime: u32,
     paging: crate::spec::PagingSpec,
+    facts: crate::spec::Facts,
     sets: Vec<ScaleSet>,
     bootstraps: Vec<Option<Bootstrap>>,
     organizations: Vec<Organization>,
@@ -83,6 +91,10 @@ pub struct World {
     faults: Faults,
     journal: Journal,
     tally: Tally,
+    /// Cores by subscription and region, in lower case.
+    quotas: BTreeMap<(String, String), u32>,
+    meter: throttle::Meter,
+    held: Vec<azure::Held>,
     serials: u64,
     vms: u32,
 }
@@ -94,13 +106,26 @@ impl World {
     /// The first field of `spec` that is wrong.
     pub fn new(spec: WorldSpec, seed: u64, start: Timestamp) -> Result<Self, SpecError> {
         spec.check()?;
-        let WorldSpec { clients, scale_sets, organizations, paging } = spec;
+        let WorldSpec {
+            clients,
+            managed_identities,
+            token_lifetime,
+            scale_sets,
+            organizations,
+            paging,
+            quotas,
+            throttling,
+            facts,
+        } = spec;
         let mut world = Self {
             now: start,
             rng: StdRng::seed_from_u64(seed),
             queue: Queue::default(),
             clients,
+            managed_identities,
+            token_lifetime,
             paging,
+            facts,
             sets: Vec::new(),
             bootstraps: Vec::new(),
             organizations: Vec::new(),
@@ -108,12 +133,24 @@ impl World {
             faults: Faults::default(),
             journal: Journal::default(),
             tally: Tally::new(start),
+            quotas: BTreeMap::new(),
+            meter: throttle::Meter::new(throttling),
+            held: Vec::new(),
             serials: 0,
             vms: 0,
         };
+        for quota in quotas {
+            world.set_region_quota(&quota.subscription_id, &quota.location, Some(quota.cores));
+        }
         for spec in organizations {
             let pools = spec.pools.iter().cloned().map(Pool::new).collect();
-            world.organizations.push(Organization { spec, pools, next_agent: 1, next_request: 1 });
+            world.organizations.push(Organization {
+                spec,
+                pools,
+                next_agent: 1,
+                next_request: 1,
+                running: 0,
+            });
         }
         for spec in scale_sets {
             let bootstrap = spec.agents.as_ref().and_then(|agents| {
@@ -136,6 +173,7 @@ impl World {
                 provisioning: "Succeeded",
                 unique_id,
                 created_at: start,
+                quota: None,
                 name: Arc::from(address.name.as_str()),
                 address,
                 version: 1,
@@ -145,8 +183,10 @@ impl World {
                 growing: None,
                 deleting: None,
                 leaving: 0,
+                placed: 0,
                 spec,
             });
+            world.start_quota(set);
             for _ in 0..running {
                 world.place_running_vm(set);
             }
@@ -160,7 +200,8 @@ impl World {
             self.now = at;
             match event {
                 Event::VmRunning { vm, epoch } => self.vm_running(vm, epoch),
-                Event::VmFailed { vm, epoch } => self.vm_failed(vm, epoch),
+                Event::VmFailed { vm, epoch, error } => self.vm_failed(vm, epoch, *error),
+                Event::VmStopped { vm, epoch } => self.vm_stopped(vm, epoch),
                 Event::VmGone { vm } => self.vm_gone(vm),
                 Event::AgentRegisters { vm, epoch } => self.agent_registers(vm, epoch),
                 Event::AgentOnline { agent, session } => self.agent_online(agent, session),
@@ -171,6 +212,8 @@ impl World {
                 Event::JobReceived { pool, request } => self.job_received(pool, request),
                 Event::JobFinished { pool, request } => self.job_finished(pool, request),
                 Event::LockExpired { pool, request } => self.lock_expired(pool, request),
+                Event::OperationCut { operation } => self.operation_cut(operation),
+                Event::FaultEnds => self.release(),
             }
         }
         self.now = self.now.max(to);
@@ -186,14 +229,19 @@ impl World {
         self.now
     }
 
-    /// The service principals.
-    pub fn clients(&self) -> &[crate::spec::ClientSpec] {
-        &self.clients
-    }
-
     /// Page sizes.
     pub fn paging(&self) -> &crate::spec::PagingSpec {
         &self.paging
+    }
+
+    /// How the clouds behave where nobody outside them can be sure.
+    pub fn facts(&self) -> &crate::spec::Facts {
+        &self.facts
+    }
+
+    /// Lets the clouds behave otherwise from now on.
+    pub fn set_facts(&mut self, facts: crate::spec::Facts) {
+        self.facts = facts;
     }
 
     /// The scale sets, in the order of the world file.
@@ -257,12 +305,15 @@ impl World {
 
     /// Counts a REST call.
     pub fn count_call(&mut self, call: Call) {
-        self.tally.call(self.now, call);
+        self.tally.call(self.now, call, None, None);
     }
 
     /// Lets something go wrong, from now on until `until`.
     pub fn set_fault(&mut self, fault: Fault, until: Option<Timestamp>) {
-        self.faults.set(fault, until);
+        self.faults.set(self.bound(fault), until);
+        if let (Fault::Azure(..), Some(until)) = (fault, until) {
+            self.queue.push(until, Event::FaultEnds);
+        }
         let (place, kind) = match fault {
             Fault::DevOps(index, kind) => (
                 self.organizations.get(index).map(|known| known.spec.name.as_str()),
@@ -285,16 +336,25 @@ impl World {
         );
     }
 
+    /// Ends what is wrong with one scale set.
+    pub fn clear_azure_faults(&mut self, set: SetRef) {
+        self.faults.clear_azure(set);
+        let parts = Parts { detail: Some(Arc::from("ended")), ..Parts::default() };
+        self.write_set(set, Kind::FaultChanged, parts);
+        self.release();
+    }
+
     /// Ends all faults.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
+        self.release();
         let parts = Parts { detail: Some(Arc::from("all ended")), ..Parts::default() };
         self.journal.write(self.now, Kind::FaultChanged, &Arc::from("world"), parts);
     }
 
     /// What is wrong with a scale set now.
     pub fn azure_faults(&self, set: SetRef) -> impl Iterator<Item = AzureFault> {
-        self.faults.azure(set, self.now)
+        self.faults.azure(set, self.now).map(|trouble| trouble.kind)
     }
 
     /// What is wrong with an organisation now, by its index in the world file.

@@ -6,12 +6,15 @@ mod support;
 use std::sync::Arc;
 
 use poolkeeper_azure::{
-    Cloud, Credential, Fault, InstanceId, InstanceIds, OperationStatus, PowerState, ProvisioningState,
-    ScaleSetId, ScaleSets, Sku, Started, fault,
+    Cloud, Credential, Fault, InstanceId, InstanceIds, OperationStatus, OrchestrationMode, PowerState,
+    ProvisioningState, ScaleSetId, ScaleSets, Sku, Started, fault,
 };
 use poolkeeper_azure_devops::{AgentId, AgentStatus, Authorization, JobState, Organization, PoolId, Removal};
 use poolkeeper_rest::{CallLog, Class, Http, Limits, Url};
-use poolkeeper_simulator::{WorldSpec, spec::Run};
+use poolkeeper_simulator::{
+    WorldSpec,
+    spec::{Orchestration, Run, SubnetSpec},
+};
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::json;
@@ -19,6 +22,8 @@ use support::{
     face::{CLIENT, Face, PAT, SECRET, SET, TENANT},
     round_figures, running,
 };
+
+const SUBNET: &str = "/subscriptions/00000000-1111-2222-3333-444444444444/resourceGroups/network/providers/Microsoft.Network/virtualNetworks/agents/subnets/agents";
 
 struct Clients {
     face: Face,
@@ -72,12 +77,12 @@ async fn a_set_grows_and_its_pages_are_followed() {
     let clients = Clients::new(spec).await;
     let started = clients.grow(5).await;
     assert_eq!(clients.status(&started).await, OperationStatus::InProgress);
-    let listed = clients.azure.list_instances(&clients.set).await.unwrap().value;
+    let listed = clients.azure.list_instances(&clients.set, &OrchestrationMode::Uniform).await.unwrap().value;
     assert_eq!(listed.len(), 5);
     assert!(listed.iter().all(|vm| vm.provisioning_state == Some(ProvisioningState::Creating)));
     clients.face.pass(100);
     assert_eq!(clients.status(&started).await, OperationStatus::Succeeded);
-    let listed = clients.azure.list_instances(&clients.set).await.unwrap().value;
+    let listed = clients.azure.list_instances(&clients.set, &OrchestrationMode::Uniform).await.unwrap().value;
     assert!(listed.iter().all(|vm| vm.power == Some(PowerState::Running) && vm.vm_id.is_some()));
     assert_eq!(listed[4].computer_name.as_deref(), Some("linux-d4000004"));
     assert_eq!(clients.devops.agents(clients.pool).await.unwrap().value.len(), 5);
@@ -102,7 +107,7 @@ async fn an_agent_is_drained_and_its_vm_deleted() {
     assert_eq!(clients.devops.delete_agent(pool.id, busy.id).await.unwrap().value, Removal::Deleted);
     assert_eq!(clients.devops.delete_agent(pool.id, busy.id).await.unwrap().value, Removal::Gone);
     let name = busy.name.clone();
-    let listed = clients.azure.list_instances(&clients.set).await.unwrap().value;
+    let listed = clients.azure.list_instances(&clients.set, &OrchestrationMode::Uniform).await.unwrap().value;
     let vm = listed.iter().find(|vm| vm.computer_name.as_ref() == Some(&name)).unwrap();
     let started = clients.azure.delete_instances(&clients.set, &ids(&[vm.id.as_str()])).await.unwrap();
     let conflict = clients.azure.delete_instances(&clients.set, &ids(&["0", "1"])).await.unwrap_err();
@@ -122,10 +127,10 @@ async fn a_used_agent_comes_back_after_its_reimage() {
     let agent = clients.devops.agent(clients.pool, AgentId(1)).await.unwrap().value.unwrap();
     assert_eq!(agent.status, AgentStatus::Offline);
     assert!(agent.last_completed_request.is_some());
-    let before = clients.azure.list_instances(&clients.set).await.unwrap().value;
+    let before = clients.azure.list_instances(&clients.set, &OrchestrationMode::Uniform).await.unwrap().value;
     clients.azure.reimage_instances(&clients.set, &ids(&["0"])).await.unwrap();
     clients.face.pass(100);
-    let after = clients.azure.list_instances(&clients.set).await.unwrap().value;
+    let after = clients.azure.list_instances(&clients.set, &OrchestrationMode::Uniform).await.unwrap().value;
     assert_eq!(before[0].vm_id, after[0].vm_id);
     let agent = clients.devops.agent(clients.pool, AgentId(1)).await.unwrap().value.unwrap();
     assert_eq!(agent.status, AgentStatus::Online);
@@ -183,7 +188,7 @@ async fn failed_allocation_shows_in_the_operation_and_the_instances() {
     clients.face.pass(120);
     let OperationStatus::Failed(error) = clients.status(&started).await else { panic!("it failed") };
     assert_eq!(error.fault, Fault::Allocation);
-    let listed = clients.azure.list_instances(&clients.set).await.unwrap().value;
+    let listed = clients.azure.list_instances(&clients.set, &OrchestrationMode::Uniform).await.unwrap().value;
     assert!(!listed.is_empty() && listed.len() < 8);
     assert!(listed.iter().all(|vm| vm.provisioning_state == Some(ProvisioningState::Failed)));
 }
@@ -195,4 +200,42 @@ async fn wrong_secrets_are_refused() {
     assert_eq!((azure.class(), fault::of(&azure)), (Class::Unauthenticated, Fault::Other));
     let devops = clients.devops.pool(clients.pool).await.unwrap_err();
     assert_eq!(devops.class(), Class::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_flexible_sets_vms_are_listed_deleted_and_reimaged_one_by_one() {
+    let mut spec = running(3, Run::Continuous);
+    spec.paging.instances = 2;
+    let set = &mut spec.scale_sets[0];
+    set.orchestration = Orchestration::Flexible;
+    set.model.ephemeral_os_disk = true;
+    set.autoscale = true;
+    set.subnet = Some(SubnetSpec { id: SUBNET.to_owned(), addresses: 250, used: 7 });
+    let clients = Clients::new(spec).await;
+    let read = clients.azure.get(&clients.set).await.unwrap().value;
+    assert_eq!(read.orchestration_mode, Some(OrchestrationMode::Flexible));
+    let mode = OrchestrationMode::Flexible;
+    let listed = clients.azure.list_instances(&clients.set, &mode).await.unwrap().value;
+    assert_eq!(listed.len(), 3);
+    assert!(listed.iter().all(|vm| vm.power == Some(PowerState::Running) && vm.vm_id.is_some()));
+    let (first, second) = (&listed[0].id, &listed[1].id);
+    let deletion = clients.azure.delete_machine(&clients.set, first).await.unwrap();
+    let again = clients.azure.delete_machine(&clients.set, first).await.unwrap_err();
+    assert_eq!(fault::of(&again), Fault::MarkedForDeletion);
+    let reimage = clients.azure.reimage_machine(&clients.set, second).await.unwrap();
+    let growth = clients.grow(4).await;
+    let one = clients.azure.get_instance(&clients.set, &mode, second).await.unwrap().value;
+    assert_eq!(one.provisioning_state, Some(ProvisioningState::Updating));
+    clients.face.pass(61);
+    for started in [&deletion, &reimage, &growth] {
+        assert_eq!(clients.status(started).await, OperationStatus::Succeeded);
+    }
+    let listed = clients.azure.list_instances(&clients.set, &mode).await.unwrap().value;
+    assert!(listed.len() == 4 && listed.iter().all(|vm| vm.id != *first));
+    let usages = clients.azure.usages(clients.set.subscription(), "westeurope").await.unwrap().value;
+    let cores = usages.iter().find(|usage| usage.name == "cores").unwrap();
+    assert_eq!(cores.current, 16);
+    let space = clients.azure.subnet_space(&SUBNET.parse().unwrap()).await.unwrap().value.unwrap();
+    assert_eq!((space.used, space.limit), (11, 250));
+    assert_eq!(clients.azure.autoscale_settings(&clients.set).await.unwrap().value.len(), 1);
 }

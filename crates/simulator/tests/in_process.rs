@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Basis, Binding, BindingName, Image, Lifecycle, Memory, Mode, Pool, Recycle, Sampling, ScaleOut, Seen,
-    Standby, decide,
+    Basis, Binding, BindingName, Existing, Image, Lifecycle, Memory, Mode, Pool, Recycle, Sampling, ScaleOut,
+    Seen, Standby, decide,
 };
 use poolkeeper_simulator::{
     in_process::View,
-    spec::{Distribution, Run},
+    spec::{Distribution, Orchestration, Run},
     world::{AzureFault, DevOpsFault, Fault, JobSpec, Kind},
 };
 use rstest::rstest;
@@ -31,6 +31,8 @@ fn pool(lifecycle: Lifecycle, standby: u32) -> Pool {
             priority: 0,
             max_agents: None,
             draining: false,
+            existing: Existing::Adopt,
+            claimed_at: None,
         }],
         standby: Standby { agents: standby, basis: Basis::Idle, schedule: None },
         ignore_demands: [].into(),
@@ -50,7 +52,13 @@ struct Operator {
 
 impl Operator {
     fn new(run: Run, pool: Pool, seed: u64) -> Self {
+        Self::orchestrated(Orchestration::Uniform, run, pool, seed)
+    }
+
+    fn orchestrated(orchestration: Orchestration, run: Run, pool: Pool, seed: u64) -> Self {
         let mut spec = example();
+        spec.scale_sets[0].orchestration = orchestration;
+        spec.scale_sets[0].model.ephemeral_os_disk = true;
         spec.scale_sets[0].agents.as_mut().unwrap().run = run;
         let bench = Bench::seeded(spec, seed);
         let bindings = BTreeMap::from([(BindingName("d4".into()), bench.set)]);
@@ -85,9 +93,10 @@ impl Operator {
 fn a_morning_of_jobs_ends_without_a_killed_one(
     #[case] run: Run,
     #[case] lifecycle: Lifecycle,
+    #[values(Orchestration::Uniform, Orchestration::Flexible)] orchestration: Orchestration,
     #[values(1, 2, 3)] seed: u64,
 ) {
-    let mut operator = Operator::new(run, pool(lifecycle, 2), seed);
+    let mut operator = Operator::orchestrated(orchestration, run, pool(lifecycle, 2), seed);
     operator.run(SignedDuration::from_mins(15));
     assert_eq!(operator.bench.idle(), 2, "standby is there");
     for minute in 0..120 {
@@ -129,7 +138,10 @@ fn faults_make_sources_missing_and_nothing_is_removed() {
     operator.run(SignedDuration::from_hours(2));
     assert_eq!(operator.bench.count(Kind::VmDeleting), 0);
     let until = operator.bench.world.now() + SignedDuration::from_hours(2);
-    operator.bench.world.set_fault(Fault::Azure(operator.bench.set, AzureFault::Unavailable), Some(until));
+    operator
+        .bench
+        .world
+        .set_fault(Fault::Azure(operator.bench.set, AzureFault::Unavailable.into()), Some(until));
     operator.run(SignedDuration::from_hours(2));
     assert_eq!(operator.bench.count(Kind::VmDeleting), 0);
     operator.run(SignedDuration::from_hours(2));

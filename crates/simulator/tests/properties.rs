@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use poolkeeper_simulator::{
-    spec::{Distribution, Run},
-    world::{AzureFault, Fault, JobSpec, Kind, ScaleSetChange},
+    spec::{Distribution, Orchestration, Run},
+    world::{AzureFault, Fault, Instance, JobSpec, Kind, Provisioning, ScaleSetChange},
 };
 use proptest::prelude::*;
 use support::{Bench, running};
@@ -87,7 +87,8 @@ impl Model {
             }
             Deed::Capacity(capacity) => {
                 let found = self.bench.world.set(set).unwrap();
-                let victims: Vec<u64> = self.bench.instance_ids();
+                let stays = |vm: &&Instance| vm.provisioning != Provisioning::Deleting;
+                let victims: Vec<u64> = found.instances().filter(stays).map(|vm| vm.id).collect();
                 let surplus = found.members().saturating_sub(*capacity) as usize;
                 let victims = &victims[victims.len() - surplus.min(victims.len())..];
                 let doomed = self.jobs_on(victims);
@@ -135,7 +136,7 @@ impl Model {
             Deed::FailAllocations => {
                 self.allocation_failed = true;
                 let until = self.bench.world.now() + SignedDuration::from_mins(5);
-                let fault = Fault::Azure(set, AzureFault::AllocationFailed);
+                let fault = Fault::Azure(set, AzureFault::AllocationFailed.into());
                 self.bench.world.set_fault(fault, Some(until));
             }
         }
@@ -198,10 +199,15 @@ proptest! {
         seed in any::<u64>(),
         reuse in any::<bool>(),
         once in any::<bool>(),
+        flexible in any::<bool>(),
         deeds in prop::collection::vec(deed(), 1..80),
     ) {
         let mut spec = running(3, if once { Run::Once } else { Run::Continuous });
         spec.scale_sets[0].reuse_instance_ids = reuse;
+        spec.scale_sets[0].model.ephemeral_os_disk = true;
+        if flexible {
+            spec.scale_sets[0].orchestration = Orchestration::Flexible;
+        }
         let mut model = Model { bench: Bench::seeded(spec, seed), killed: 0, allocation_failed: false };
         model.check();
         for deed in &deeds {

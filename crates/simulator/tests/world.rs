@@ -117,7 +117,7 @@ fn a_vm_taken_from_under_its_job_abandons_the_job_after_ten_minutes(#[case] by: 
         KilledBy::Delete => bench.world.delete_instances(set, &ids).unwrap(),
         KilledBy::Reimage => bench.world.reimage_instances(set, None).unwrap(),
         KilledBy::Capacity => bench.world.patch_scale_set(set, capacity(0)).unwrap(),
-        KilledBy::Replaced => unreachable!("not a case"),
+        KilledBy::Power | KilledBy::Replaced => unreachable!("not a case"),
     };
     assert_eq!(bench.world.tally().killed_by, [(by, 1)].into());
     // The agent renewed last after two minutes, which locks the job for ten more.
@@ -272,17 +272,20 @@ fn deletion_lowers_the_capacity_and_excludes_other_writes() {
     let deletion = bench.world.delete_instances(set, &[1, 2]).unwrap();
     assert_eq!(bench.world.set(set).unwrap().capacity, 2);
     assert_eq!(bench.instance_ids(), [0, 1, 2, 3], "listed until they are gone");
-    assert_eq!(bench.world.delete_instances(set, &[1]), Err(AzureError::MarkedForDeletion(1)));
+    assert_eq!(bench.world.delete_instances(set, &[1]), Err(AzureError::MarkedForDeletion("1".into())));
     assert_eq!(bench.world.delete_instances(set, &[3]), Err(AzureError::Conflict));
     assert_eq!(bench.world.patch_scale_set(set, capacity(3)), Err(AzureError::Conflict));
-    assert_eq!(bench.world.reimage_instances(set, Some(&[2])), Err(AzureError::MarkedForDeletion(2)));
+    assert_eq!(
+        bench.world.reimage_instances(set, Some(&[2])),
+        Err(AzureError::MarkedForDeletion("2".into()))
+    );
     bench.world.reimage_instances(set, Some(&[3])).unwrap();
     bench.pass(20);
     assert_eq!(bench.world.operation(deletion).unwrap().status, OperationStatus::Succeeded);
     assert_eq!(bench.instance_ids(), [0, 3]);
     bench.world.patch_scale_set(set, capacity(3)).unwrap();
     assert_eq!(bench.instance_ids(), [0, 3, 4], "ids go up");
-    assert_eq!(bench.world.delete_instances(set, &[9]), Err(AzureError::UnknownInstance(9)));
+    assert_eq!(bench.world.delete_instances(set, &[9]), Err(AzureError::UnknownInstance("9".into())));
     assert_eq!(bench.world.delete_instances(set, &[]), Err(AzureError::NoInstances));
 }
 
@@ -337,9 +340,10 @@ fn quota_refuses_and_failed_allocation_leaves_failed_members() {
     let mut bench = Bench::new(round_figures());
     let set = bench.set;
     let refused = bench.world.patch_scale_set(set, capacity(101)).unwrap_err();
-    assert!(matches!(refused, AzureError::Quota { limit: 100, usage: 0, required: 101, .. }), "{refused}");
+    let AzureError::Quota(quota) = refused else { panic!("{refused}") };
+    assert_eq!((quota.limit, quota.usage, quota.required), (400, 0, 404), "in cores, 4 for each VM");
     let until = start() + SignedDuration::from_mins(5);
-    bench.world.set_fault(Fault::Azure(set, AzureFault::AllocationFailed), Some(until));
+    bench.world.set_fault(Fault::Azure(set, AzureFault::AllocationFailed.into()), Some(until));
     let operation = bench.world.patch_scale_set(set, capacity(10)).unwrap();
     bench.pass(300);
     let operation = bench.world.operation(operation).unwrap();

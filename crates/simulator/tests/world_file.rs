@@ -47,6 +47,26 @@ const EXAMPLE: &str = include_str!("../../../examples/simulator/world.yaml");
     "  capacity: 101\n",
     "scaleSets[0].capacity: must not be above the quota of 100"
 )]
+#[case::subnet(
+    "  capacity: 0\n",
+    "  subnet: {id: /subnets/agents, addresses: 3}\n",
+    "scaleSets[0].subnet.id: must be /subscriptions/"
+)]
+#[case::addresses(
+    "  capacity: 0\n",
+    "  capacity: 3\n  subnet: {id: /subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n, addresses: 3, used: 1}\n",
+    "scaleSets[0].subnet.addresses: must be enough"
+)]
+#[case::orchestration(
+    "  capacity: 0\n",
+    "  orchestration: Flexibel\n",
+    "scaleSets[0].orchestration: unknown variant `Flexibel`"
+)]
+#[case::quotas(
+    "scaleSets:\n",
+    "quotas:\n- {subscriptionID: s, cores: 4}\n- {subscriptionID: S, cores: 5}\nscaleSets:\n",
+    "quotas[1].location: is given twice"
+)]
 #[case::token(
     "  - value: simulated-token",
     "  - vale: simulated-token",

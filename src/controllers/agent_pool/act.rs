@@ -6,14 +6,16 @@
 //! time between the last read and the deletion of a VM whose agent registers in just that moment.
 
 use futures::{StreamExt, stream};
-use jiff::SignedDuration;
-use poolkeeper_azure::{InstanceId, InstanceIds, ScaleSetId};
+use poolkeeper_azure::{Fault, InstanceId, InstanceIds, OrchestrationMode, fault};
 use poolkeeper_azure_devops::{AgentId, AgentStatus, Organization, PoolId, Removal as Gone};
-use poolkeeper_policy::{Action, Cause, Failure, LimitedBy, Member, Outcome, Plan, Removal, VmId};
+use poolkeeper_policy::{Action, Cause, Failure, Member, Outcome, Part, Plan, Removal, VmId};
 use poolkeeper_rest::{Class, Error};
 
-use super::observe::{Clouds, SetHandle};
-use crate::claim::{self, Claim};
+use super::{
+    failure,
+    observe::{Clouds, SetHandle},
+};
+use crate::claim;
 
 /// Calls about single agents or instances that may run at once.
 const PARALLEL: usize = 8;
@@ -30,6 +32,8 @@ pub(crate) struct Deed {
     pub(crate) action: Action,
     pub(crate) outcome: Outcome,
     pub(crate) message: String,
+    /// Azure's own words of a failure, for what sizing needs besides its kind.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Deed {
@@ -38,13 +42,28 @@ impl Deed {
         match self.outcome {
             Outcome::Done => "Done",
             Outcome::InFlight { .. } => "InFlight",
+            Outcome::Split { failure: None, .. } => "InFlight",
+            Outcome::Split { failure: Some(_), .. } => "Failed",
             Outcome::Refused { .. } => "Refused",
             Outcome::Failed { .. } => "Failed",
         }
     }
 
     pub(crate) fn failed(&self) -> bool {
-        matches!(self.outcome, Outcome::Failed { .. })
+        self.failure().is_some()
+    }
+
+    /// What failed, of the whole or of a part.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match &self.outcome {
+            Outcome::Failed { failure, .. } | Outcome::Split { failure: Some((_, failure)), .. } => {
+                Some(failure)
+            }
+            Outcome::Done
+            | Outcome::InFlight { .. }
+            | Outcome::Split { failure: None, .. }
+            | Outcome::Refused { .. } => None,
+        }
     }
 }
 
@@ -74,17 +93,28 @@ async fn carry_out(clouds: &Clouds, set: &SetHandle, action: &Action, now: jiff:
         }
     };
     let words = action.words();
+    let missing = match action {
+        Action::Grow { by, .. } => *by,
+        Action::Disable { .. } | Action::Remove { .. } => 0,
+    };
     match result {
-        Ok(Ok(outcome)) => Deed { action: action.clone(), outcome, message: words },
+        Ok(Ok(outcome)) => {
+            let mut deed = Deed { action: action.clone(), outcome, message: words, fault: None };
+            if let Some(failure) = deed.failure() {
+                deed.message = format!("{}: {}", deed.message, failure.message);
+            }
+            deed
+        }
         Ok(Err(reason)) => refused(action, &reason),
         Err(error) => Deed {
             action: action.clone(),
             outcome: Outcome::Failed {
                 operation: operation_id(action),
                 binding: action.binding().clone(),
-                failure: failure(&error),
+                failure: failure::of_call(&error, missing),
             },
             message: format!("{words}: {error}"),
+            fault: Some(fault::of(&error)),
         },
     }
 }
@@ -94,6 +124,7 @@ fn refused(action: &Action, reason: &str) -> Deed {
         action: action.clone(),
         outcome: Outcome::Refused { operation: operation_id(action) },
         message: format!("{}: not done, {reason}", action.words()),
+        fault: None,
     }
 }
 
@@ -134,11 +165,7 @@ fn still_ours(
     tags: &std::collections::BTreeMap<String, String>,
     now: jiff::Timestamp,
 ) -> Result<(), String> {
-    match claim::judge(tags, &set.owner, set.take_over_from.as_deref(), now) {
-        Claim::Ours { .. } => Ok(()),
-        Claim::Free => Err("the claim on the scale set is gone".to_owned()),
-        Claim::Foreign { message, .. } => Err(message),
-    }
+    claim::judge(tags, &set.owner, set.take_over_from.as_deref(), now).writable(now)
 }
 
 fn in_flight(operation: &str, url: Option<String>, covered: Vec<VmId>) -> Outcome {
@@ -199,7 +226,7 @@ async fn remove(
 
     let mut confirmed: Vec<Member> = Vec::new();
     let mut instances = stream::iter(without_agent.into_iter().map(|member| async move {
-        let same = is_same_vm(set, &set.id, &member).await;
+        let same = is_same_vm(set, &member).await;
         (member, same)
     }))
     .buffered(PARALLEL);
@@ -209,18 +236,60 @@ async fn remove(
         }
     }
     drop(instances);
-    let covered: Vec<VmId> = confirmed.iter().map(|member| member.vm_id.clone()).collect();
     // An id that is none was not confirmed either.
-    let ids: Vec<InstanceId> =
-        confirmed.into_iter().filter_map(|member| member.instance_id.0.parse().ok()).collect();
+    let confirmed: Vec<(VmId, InstanceId)> = confirmed
+        .into_iter()
+        .filter_map(|member| Some((member.vm_id, member.instance_id.0.parse().ok()?)))
+        .collect();
+    if set.mode == OrchestrationMode::Flexible {
+        return each(set, operation, removal, confirmed).await;
+    }
+    let (covered, ids): (Vec<VmId>, Vec<InstanceId>) = confirmed.into_iter().unzip();
     let Ok(ids) = InstanceIds::try_from(ids) else {
-        return Ok(Err("none of its members is still free and the same".to_owned()));
+        return Ok(Err(NOBODY_LEFT.to_owned()));
     };
     let started = match removal {
         Removal::Delete => set.client.delete_instances(&set.id, &ids).await?,
         Removal::Reimage => set.client.reimage_instances(&set.id, &ids).await?,
     };
     Ok(Ok(in_flight(operation, started.operation.map(|url| url.to_string()), covered)))
+}
+
+const NOBODY_LEFT: &str = "none of its members is still free and the same";
+
+/// Flexible orchestration: each VM has an operation of its own, and all run at once.
+async fn each(
+    set: &SetHandle,
+    operation: &str,
+    removal: Removal,
+    confirmed: Vec<(VmId, InstanceId)>,
+) -> Checked {
+    if confirmed.is_empty() {
+        return Ok(Err(NOBODY_LEFT.to_owned()));
+    }
+    let mut calls = stream::iter(confirmed.into_iter().map(|(vm, id)| async move {
+        let started = match removal {
+            Removal::Delete => set.client.delete_machine(&set.id, &id).await,
+            Removal::Reimage => set.client.reimage_machine(&set.id, &id).await,
+        };
+        (vm, started)
+    }))
+    .buffered(PARALLEL);
+    let (mut parts, mut left, mut failed) = (Vec::new(), Vec::new(), None);
+    while let Some((vm, started)) = calls.next().await {
+        match started {
+            Ok(started) => {
+                let url = started.operation.map(|url| url.to_string()).unwrap_or_default();
+                parts.push(Part { vm, url: Some(url) });
+            }
+            Err(error) => {
+                left.push(vm);
+                failed = Some(error);
+            }
+        }
+    }
+    let failure = failed.map(|error| (left, failure::of_call(&error, 0)));
+    Ok(Ok(Outcome::Split { operation: operation.to_owned(), parts, failure }))
 }
 
 /// Whether the agent has no record any more; `false` if it may have a job.
@@ -244,31 +313,11 @@ fn id(agent: poolkeeper_policy::AgentId) -> AgentId {
 }
 
 /// Instance ids may be reused; the VM id is not.
-async fn is_same_vm(set: &SetHandle, id: &ScaleSetId, member: &Member) -> Result<bool, Error> {
+async fn is_same_vm(set: &SetHandle, member: &Member) -> Result<bool, Error> {
     let Ok(instance) = member.instance_id.0.parse::<InstanceId>() else { return Ok(false) };
-    match set.client.get_instance(id, &instance).await {
+    match set.client.get_instance(&set.id, &set.mode, &instance).await {
         Ok(seen) => Ok(seen.value.vm_id.as_ref().is_some_and(|vm| vm.as_str() == member.vm_id.0)),
         Err(error) if error.class() == Class::NotFound => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// What a failed call means for sizing.
-pub(crate) fn failure(error: &Error) -> Failure {
-    let limit = match error.class() {
-        Class::Quota => LimitedBy::Quota,
-        Class::Allocation => LimitedBy::Allocation,
-        Class::Throttled => LimitedBy::Throttling,
-        Class::Unauthenticated
-        | Class::Forbidden
-        | Class::NotFound
-        | Class::Conflict
-        | Class::Precondition
-        | Class::Invalid
-        | Class::Server
-        | Class::Unreachable
-        | Class::Unexpected => LimitedBy::Hold,
-    };
-    let retry_after: Option<SignedDuration> = error.retry_after();
-    Failure { limit, message: error.to_string(), retry_after }
 }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use poolkeeper_policy::{Agent, JobRequest, Memory, Plan, Seen, Vm, Why};
+use poolkeeper_azure::{Fault, Quota};
+use poolkeeper_policy::{Agent, BindingName, JobRequest, Memory, Plan, Seen, Vm, Why};
+use poolkeeper_rest::Error;
+
+use super::failure;
 
 /// A source with its last good answer, and why it is missing since, if it is.
 #[derive(Debug)]
@@ -14,17 +18,60 @@ pub(crate) struct Source<T> {
     tried_at: Timestamp,
     /// When it is read next.
     pub(crate) due: Timestamp,
+    /// Our own budget of calls lets it be read no earlier.
+    not_before: Timestamp,
 }
+
+/// Instances are listed every 10 s while something moves: a list of the binding's controller stands in for one.
+const HANDED_ON: SignedDuration = SignedDuration::from_secs(10);
 
 impl<T> Default for Source<T> {
     fn default() -> Self {
-        Self { last: None, why: None, tried_at: Timestamp::MIN, due: Timestamp::MIN }
+        Self {
+            last: None,
+            why: None,
+            tried_at: Timestamp::MIN,
+            due: Timestamp::MIN,
+            not_before: Timestamp::MIN,
+        }
     }
 }
 
 impl<T: Clone> Source<T> {
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.due <= now
+        self.due <= now && self.not_before <= now
+    }
+
+    /// Takes up a call. One that was kept back has told nothing: what was seen last still holds, and the call is made
+    /// as soon as the budget lets it.
+    pub(crate) fn take_call<U>(
+        &mut self,
+        call: Result<U, Error>,
+        value: impl FnOnce(U) -> T,
+        why: impl FnOnce(&Error) -> Why,
+        now: Timestamp,
+    ) {
+        match call {
+            Ok(read) => self.take(Ok(value(read)), now),
+            Err(error) if error.is_kept_back() => self.keep_back(&error, now),
+            Err(error) => self.take(Err(why(&error)), now),
+        }
+    }
+
+    /// Takes up what another pass has read at `at`, in the place of a read of our own.
+    pub(crate) fn hand_on(&mut self, value: T, at: Timestamp, now: Timestamp) {
+        let is_newer = self.last.as_ref().is_none_or(|(_, last)| *last < at);
+        if is_newer && now.duration_since(at) <= HANDED_ON {
+            self.last = Some((value, at));
+            self.why = None;
+            self.not_before = self.not_before.max(now.checked_add(HANDED_ON).unwrap_or(now));
+        }
+    }
+
+    /// The call may be made once its wait is over.
+    pub(crate) fn keep_back(&mut self, error: &Error, now: Timestamp) {
+        let wait = error.retry_after().unwrap_or_default();
+        self.not_before = now.checked_add(wait).unwrap_or(Timestamp::MAX);
     }
 
     /// Takes up a read.
@@ -45,13 +92,13 @@ impl<T: Clone> Source<T> {
 
     /// Plans the next read, `interval` after the last one: passes in between do not put it off.
     fn read_after(&mut self, interval: SignedDuration) {
-        self.due = self.tried_at.checked_add(interval).unwrap_or(Timestamp::MAX);
+        self.due = self.tried_at.checked_add(interval).unwrap_or(Timestamp::MAX).max(self.not_before);
     }
 
     /// Plans the next read at `at`, which counts from the last good answer, or from now where there is none.
     fn plan(&mut self, at: Timestamp, now: Timestamp) {
         match &self.why {
-            None if self.last.is_some() => self.due = at,
+            None if self.last.is_some() => self.due = at.max(self.not_before),
             None | Some(_) => self.read_after(at.duration_since(now)),
         }
     }
@@ -73,6 +120,8 @@ impl<T: Clone> Source<T> {
 pub(crate) struct SetCache {
     pub(crate) scale_set: Source<poolkeeper_azure::ScaleSet>,
     pub(crate) instances: Source<Vec<Vm>>,
+    /// The quota that a growth was refused for, and the cores of one VM.
+    pub(crate) quota: Option<(Quota, u64)>,
 }
 
 /// Everything that the passes of one pool keep.
@@ -93,6 +142,16 @@ pub(crate) struct PoolCache {
 }
 
 impl PoolCache {
+    /// Keeps what Azure said of a quota, so that its relief can be seen.
+    pub(crate) fn note_quota(&mut self, binding: &BindingName, fault: &Fault, missing: u32) {
+        let Fault::Quota(quota) = fault else { return };
+        if let (Some(set), Some(cores)) =
+            (self.sets.get_mut(&binding.0), failure::cores_per_vm(quota, missing))
+        {
+            set.quota = Some((quota.clone(), cores));
+        }
+    }
+
     /// When each source is read next, as the plan says; never earlier than the service asked for. Returns the first.
     pub(crate) fn schedule(
         &mut self,

@@ -1,10 +1,9 @@
 //! From the clouds' words to policy's.
 
-use poolkeeper_azure::{Fault, Instance, OperationError, PowerState, ProvisioningState, ScaleSet};
+use poolkeeper_azure::{Instance, OrchestrationMode, PowerState, ProvisioningState, ScaleSet};
 use poolkeeper_azure_devops as devops;
 use poolkeeper_policy::{
-    Agent, AgentId, Demand, Failure, InstanceId, JobRequest, LimitedBy, OperationProgress, Power,
-    Provisioning, RequestId, Vm, VmId,
+    Agent, AgentId, Demand, InstanceId, JobRequest, Orchestration, Power, Provisioning, RequestId, Vm, VmId,
 };
 
 pub(crate) fn scale_set(set: &ScaleSet) -> poolkeeper_policy::ScaleSet {
@@ -12,6 +11,11 @@ pub(crate) fn scale_set(set: &ScaleSet) -> poolkeeper_policy::ScaleSet {
     poolkeeper_policy::ScaleSet {
         capacity: set.sku.as_ref().and_then(|sku| sku.capacity).unwrap_or(0),
         computer_name_prefix: prefix.unwrap_or_default(),
+        orchestration: match &set.orchestration_mode {
+            Some(OrchestrationMode::Flexible) => Orchestration::Flexible,
+            // Another mode is refused before anything is written; absent is the older of the two.
+            Some(OrchestrationMode::Uniform | OrchestrationMode::Other(_)) | None => Orchestration::Uniform,
+        },
     }
 }
 
@@ -84,24 +88,4 @@ pub(crate) fn job_request(request: &devops::JobRequest) -> JobRequest {
         maintenance: request.is_maintenance(),
         definition: request.definition.as_ref().and_then(|definition| definition.name.clone()),
     }
-}
-
-/// An operation that a later one took over is no failure: the later one says how it ends.
-pub(crate) fn operation_end(error: &OperationError) -> OperationProgress {
-    let limit = match &error.fault {
-        Fault::Preempted => return OperationProgress::Succeeded,
-        Fault::Quota(_) => LimitedBy::Quota,
-        Fault::Allocation | Fault::SkuUnavailable => LimitedBy::Allocation,
-        Fault::SubnetFull => LimitedBy::Subnet,
-        Fault::Throttled => LimitedBy::Throttling,
-        Fault::Conflict
-        | Fault::MarkedForDeletion
-        | Fault::NotFound
-        | Fault::Forbidden
-        | Fault::Unauthenticated
-        | Fault::Other => LimitedBy::Hold,
-    };
-    let code = error.code.as_deref().unwrap_or("Failed");
-    let message = error.message.as_deref().unwrap_or("the operation failed");
-    OperationProgress::Failed(Failure { limit, message: format!("{code}: {message}"), retry_after: None })
 }

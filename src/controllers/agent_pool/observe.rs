@@ -5,16 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use poolkeeper_api::{AgentPool, ScaleSetBinding};
-use poolkeeper_azure::{ScaleSetId, ScaleSets};
+use poolkeeper_azure::{Instance, OrchestrationMode, ScaleSetId, ScaleSets};
 use poolkeeper_azure_devops::{Organization, PoolId};
-use poolkeeper_policy::{BindingName, Blocked, Mode, PoolReason, SetView, Snapshot, Why};
-use poolkeeper_rest::{Class, Error};
+use poolkeeper_policy::{BindingName, Blocked, Mode, PoolReason, SetView, Snapshot, Want, Why};
+use poolkeeper_rest::{Answer, Class, Error};
 
-use super::{cache::PoolCache, convert, operations, validate::ValidatedPool};
-use crate::{
-    claim::{self, Claim},
-    context::Context,
-};
+use super::{cache::PoolCache, convert, operations, quota, validate::ValidatedPool};
+use crate::{claim, context::Context};
 
 /// A pool keeps its id; that it still exists, and is nobody else's, is looked up again this often.
 const POOL_LOOKUP: SignedDuration = SignedDuration::from_mins(10);
@@ -38,6 +35,8 @@ pub(crate) struct Clouds {
 pub(crate) struct SetHandle {
     pub(crate) client: ScaleSets,
     pub(crate) id: ScaleSetId,
+    /// Who manages its instances.
+    pub(crate) mode: OrchestrationMode,
     /// Who we are in its tags.
     pub(crate) owner: String,
     pub(crate) take_over_from: Option<String>,
@@ -64,7 +63,16 @@ pub(crate) async fn observe(
     }
     let operations = operations::observe(cache, &sets, now).await;
     let unread = || not_observed("Azure DevOps has not been read yet");
+    let parallel_jobs = cache.jobs.latest().and_then(|jobs| {
+        let assigned = jobs.iter().filter(|job| !job.maintenance && job.agent.is_some()).count();
+        let open = jobs.iter().filter(|job| !job.maintenance).count();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let want = Want { running: count(assigned), queued: count(open - assigned) };
+        let namespace = pool.namespace().unwrap_or_default();
+        ctx.parallel_jobs(&pool.spec.organization.url, &namespace, &pool.name_any(), want)
+    });
     let seen = Snapshot {
+        parallel_jobs,
         jobs: cache.jobs.seen(Clone::clone, unread),
         agents: cache.agents.seen(Clone::clone, unread),
         sets: views,
@@ -103,7 +111,14 @@ async fn organization(
         return Some(organization);
     }
     if cache.pool_id.is_due(now) || cache.pool_id.latest().is_none() {
-        let id = pool_id(&organization, pool).await;
+        let id = match pool_id(&organization, pool).await {
+            Err(Lookup::KeptBack(error)) => {
+                cache.jobs.keep_back(&error, now);
+                return Some(organization);
+            }
+            Err(Lookup::Failed(why)) => Err(why),
+            Ok(id) => Ok(id),
+        };
         cache.pool_id.due = now.checked_add(POOL_LOOKUP).unwrap_or(Timestamp::MAX);
         if let Err(why) = &id {
             // A pool that is gone or another's is looked up with every pass, so that the mend is seen at once.
@@ -115,13 +130,23 @@ async fn organization(
         cache.pool_id.take(id, now);
     }
     let Some(id) = cache.pool_id.latest().copied() else { return Some(organization) };
+    let rejected = |error: &Error| {
+        if error.class() == Class::Unauthenticated {
+            ctx.sign_in.reject_token(&pool.namespace().unwrap_or_default(), &pool.name_any());
+        }
+    };
     let wait = |retry: Option<SignedDuration>| retry.and_then(|retry| now.checked_add(retry).ok());
     match organization.job_requests(id).await {
         Ok(answer) => {
             *not_before = (*not_before).max(wait(answer.retry_after));
             cache.jobs.take(Ok(answer.value.iter().map(convert::job_request).collect()), now);
         }
+        Err(error) if error.is_kept_back() => {
+            cache.jobs.keep_back(&error, now);
+            return Some(organization);
+        }
         Err(error) => {
+            rejected(&error);
             *not_before = (*not_before).max(wait(error.retry_after()));
             let why = devops_failure(pool, &error);
             cache.jobs.take(Err(why.clone()), now);
@@ -134,6 +159,8 @@ async fn organization(
             *not_before = (*not_before).max(wait(answer.retry_after));
             cache.agents.take(Ok(answer.value.iter().map(convert::agent).collect()), now);
         }
+        // Jobs are read again before them.
+        Err(error) if error.is_kept_back() => cache.jobs.keep_back(&error, now),
         Err(error) => {
             *not_before = (*not_before).max(wait(error.retry_after()));
             cache.agents.take(Err(devops_failure(pool, &error)), now);
@@ -142,25 +169,37 @@ async fn organization(
     Some(organization)
 }
 
-async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId, Why> {
+/// Why a pool's id is not known.
+enum Lookup {
+    KeptBack(Error),
+    Failed(Why),
+}
+
+async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId, Lookup> {
     let name = &pool.spec.pool_name;
-    let found = organization.pool_by_name(name).await.map_err(|error| devops_failure(pool, &error))?;
+    let found = organization.pool_by_name(name).await.map_err(|error| {
+        if error.is_kept_back() {
+            Lookup::KeptBack(error)
+        } else {
+            Lookup::Failed(devops_failure(pool, &error))
+        }
+    })?;
     let Some(found) = found.value else {
-        return Err(Why {
+        return Err(Lookup::Failed(Why {
             reason: PoolReason::PoolNotFound,
             message: format!(
                 "Azure DevOps has no agent pool {name} that this credential may see: create it there, or mend poolName"
             ),
-        });
+        }));
     };
     if found.options.elastic_pool {
-        return Err(Why {
-            reason: PoolReason::ManagedByAzureDevOps,
+        return Err(Lookup::Failed(Why {
+            reason: PoolReason::PoolManagedElsewhere,
             message: format!(
                 "agent pool {name} is a scale set pool that Azure DevOps sizes itself: use another pool, or delete \
                  that one and create it again as self-hosted"
             ),
-        });
+        }));
     }
     Ok(found.id)
 }
@@ -212,9 +251,9 @@ async fn scale_set(
     let set = cache.sets.entry(binding.name_any()).or_default();
     let blocked = blocked(binding, mode);
     // Whoever may not write need not read either: the binding's own controller says what is wrong.
-    let handle = if blocked.is_none() { handle(ctx, pool, binding).await } else { Err(unread()) };
+    let mut handle = if blocked.is_none() { handle(ctx, pool, binding).await } else { Err(unread()) };
     let mut claimed = Ok(());
-    match &handle {
+    match &mut handle {
         Ok(handle) => {
             if set.scale_set.is_due(now) {
                 let read = handle.client.get(&handle.id).await;
@@ -222,21 +261,25 @@ async fn scale_set(
                     let namespace = pool.namespace().unwrap_or_default();
                     ctx.note_set(&namespace, &binding.name_any(), &answer.value, now);
                 }
-                set.scale_set
-                    .take(read.map(|answer| answer.value).map_err(|error| azure_failure(&error)), now);
+                set.scale_set.take_call(read, |answer| answer.value, azure_failure, now);
             }
-            if set.instances.is_due(now) {
-                let read = handle.client.list_instances(&handle.id).await;
-                let vms = read.map(|answer| answer.value.iter().map(convert::vm).collect());
-                set.instances.take(vms.map_err(|error| azure_failure(&error)), now);
+            if let Some(mode) = set.scale_set.latest().and_then(|set| set.orchestration_mode.clone()) {
+                handle.mode = mode;
+            }
+            // The binding's controller lists them too, to see whether any is protected.
+            let namespace = pool.namespace().unwrap_or_default();
+            if let Some((listed, at)) = ctx.take_instances(&namespace, &binding.name_any()) {
+                set.instances.hand_on(listed.iter().map(convert::vm).collect(), at, now);
+            }
+            // How instances are listed is known once the set has been read.
+            if set.instances.is_due(now) && set.scale_set.latest().is_some() {
+                let read = handle.client.list_instances(&handle.id, &handle.mode).await;
+                let vms = |answer: Answer<Vec<Instance>>| answer.value.iter().map(convert::vm).collect();
+                set.instances.take_call(read, vms, azure_failure, now);
             }
             if let (Some(seen), Mode::Active) = (set.scale_set.latest(), mode) {
-                claimed = match claim::judge(&seen.tags, &handle.owner, handle.take_over_from.as_deref(), now)
-                {
-                    Claim::Ours { .. } => Ok(()),
-                    Claim::Free => Err("its claim is gone; it is taken again".to_owned()),
-                    Claim::Foreign { message, .. } => Err(message),
-                };
+                let held = claim::judge(&seen.tags, &handle.owner, handle.take_over_from.as_deref(), now);
+                claimed = held.writable(now);
             }
         }
         Err(why) => {
@@ -247,8 +290,15 @@ async fn scale_set(
         }
     }
     let lost = claimed.err().map(|message| Blocked { message, pending: false });
+    let name = BindingName(binding.name_any());
+    let headroom = match &handle {
+        Ok(handle) => quota::headroom(ctx, cache, &name, handle, now).await,
+        Err(_) => None,
+    };
+    let set = cache.sets.entry(name.0).or_default();
     let view = SetView {
         blocked: blocked.or(lost),
+        headroom,
         scale_set: set.scale_set.seen(convert::scale_set, unread),
         instances: set.instances.seen(Clone::clone, unread),
     };
@@ -287,6 +337,7 @@ async fn handle(ctx: &Context, pool: &AgentPool, binding: &ScaleSetBinding) -> R
     Ok(SetHandle {
         client,
         id,
+        mode: OrchestrationMode::Uniform,
         owner: claim::owner(&ctx.cluster, &pool.namespace().unwrap_or_default(), &pool.name_any()),
         take_over_from: binding.spec.take_over_from.clone(),
     })

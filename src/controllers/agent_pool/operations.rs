@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use poolkeeper_azure::{OperationStatus, OperationUrl};
+use poolkeeper_azure::{Fault, OperationStatus, OperationUrl};
 use poolkeeper_policy::{BindingName, OperationKind, OperationProgress};
 use poolkeeper_rest::Class;
 
-use super::{cache::PoolCache, convert, observe::SetHandle};
+use super::{cache::PoolCache, failure, observe::SetHandle};
 
 /// How the operations on their way stand. One that is not asked about, or cannot be read, is not known to have ended.
 pub(super) async fn observe(
@@ -27,16 +27,32 @@ pub(super) async fn observe(
             Ok(answer) => answer.retry_after,
             Err(error) => error.retry_after(),
         };
-        let wait = asked.unwrap_or_default().max(poll_interval(&operation.kind));
+        let wait = match &answer {
+            // Nothing was asked: our own budget of calls says when it may be.
+            Err(error) if error.is_kept_back() => asked.unwrap_or_default(),
+            Ok(_) | Err(_) => asked.unwrap_or_default().max(poll_interval(&operation.kind)),
+        };
         cache.polls.insert(operation.id.clone(), now.checked_add(wait).unwrap_or(Timestamp::MAX));
         let state = match answer.map(|answer| answer.value) {
             Ok(OperationStatus::InProgress) => OperationProgress::InProgress,
             Ok(OperationStatus::Succeeded) => OperationProgress::Succeeded,
+            // A later operation took its place, and says how it ends.
+            Ok(OperationStatus::Failed(error) | OperationStatus::Canceled(error))
+                if error.fault == Fault::Preempted =>
+            {
+                OperationProgress::Succeeded
+            }
             Ok(OperationStatus::Failed(error) | OperationStatus::Canceled(error)) => {
-                convert::operation_end(&error)
+                let missing = match &operation.kind {
+                    OperationKind::Create { count, .. } => *count,
+                    OperationKind::Delete(_) | OperationKind::Reimage(_) => 0,
+                };
+                cache.note_quota(&operation.binding, &error.fault, missing);
+                OperationProgress::Failed(failure::of_operation(&error, missing))
             }
             // Azure forgets an operation some time after its end.
             Err(error) if error.class() == Class::NotFound => OperationProgress::Succeeded,
+            Err(error) if error.is_kept_back() => continue,
             Err(error) => {
                 let error = crate::chain(&error);
                 tracing::warn!(operation = operation.id, error, "an operation cannot be read");

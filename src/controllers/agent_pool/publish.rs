@@ -13,7 +13,10 @@ use poolkeeper_api::{
     annotation,
     status::{AgentCounts, NextChange},
 };
-use poolkeeper_policy::{Action, Counts, Plan, PoolReason, Snapshot, Truth, Why, schedule};
+use poolkeeper_policy::{
+    Action, Counts, FailureKind, OperationKind, OperationProgress, Plan, PoolReason, Snapshot, Truth, Why,
+    schedule,
+};
 
 use super::{
     act::{Deed, Report},
@@ -31,6 +34,8 @@ use crate::{
 const STATUS_PACE: SignedDuration = SignedDuration::from_secs(30);
 /// Actions that the status keeps.
 const RECENT: usize = 20;
+/// Names that one event lists; an event's note holds 1,024 characters.
+const NAMED: usize = 30;
 /// Unroutable jobs that the status names.
 const UNROUTABLE: usize = 10;
 
@@ -169,7 +174,7 @@ pub(crate) async fn publish(
     findings: &Findings<'_>,
     written_at: &mut Option<Timestamp>,
 ) -> Result<Option<Timestamp>, kube::Error> {
-    let Findings { pool, plan, report, now, .. } = findings;
+    let Findings { pool, seen, plan, report, now, .. } = findings;
     let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
     ctx.metrics.pool(&namespace, &name, &plan.counts, &plan.jobs, plan.standby.agents);
     for hold in &plan.holds {
@@ -180,6 +185,17 @@ pub(crate) async fn publish(
     tell(ctx, findings, &before, &after).await;
     for deed in &report.deeds {
         ctx.metrics.action(verb(&deed.action), deed.result());
+        if let Some(failure) = deed.failure() {
+            ctx.metrics.failure(failure.kind.as_str());
+        }
+    }
+    for progress in seen.operations.values() {
+        if let OperationProgress::Failed(failure) = progress {
+            ctx.metrics.failure(failure.kind.as_str());
+        }
+    }
+    for _ in &plan.lost {
+        ctx.metrics.failure(FailureKind::NeverEnded.as_str());
     }
     if is_due(&before, &after, *written_at, *now) {
         kubernetes::apply_status(ctx, *pool, &after).await?;
@@ -190,6 +206,44 @@ pub(crate) async fn publish(
     let waits =
         (before != after).then(|| written_at.map(|written| written.checked_add(STATUS_PACE).unwrap_or(*now)));
     Ok(waits.flatten())
+}
+
+/// Says which VMs go because they were there before their scale set was claimed; before anything is done to them.
+pub(crate) async fn announce_existing(ctx: &Context, pool: &AgentPool, plan: &Plan) {
+    for existing in &plan.existing {
+        let names: Vec<&str> =
+            existing.members.iter().map(|member| member.computer_name.as_str()).take(NAMED).collect();
+        let more = existing.members.len().saturating_sub(names.len());
+        let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let note = Note {
+            warning: false,
+            reason: "ReplacingExisting",
+            action: "Delete",
+            message: format!(
+                "binding {}: existingInstances is Replace, so these go, busy ones after their job: {}{rest}",
+                existing.binding,
+                names.join(", ")
+            ),
+        };
+        ctx.events.publish(&kubernetes::object_reference(pool), note).await;
+    }
+}
+
+fn operation_verb(kind: &OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Create { .. } => "Create",
+        OperationKind::Delete(_) => "Delete",
+        OperationKind::Reimage(_) => "Reimage",
+    }
+}
+
+fn stored_verb(kind: poolkeeper_api::agent_pool::OperationKind) -> &'static str {
+    match kind {
+        poolkeeper_api::agent_pool::OperationKind::Create => "Create",
+        poolkeeper_api::agent_pool::OperationKind::Delete => "Delete",
+        poolkeeper_api::agent_pool::OperationKind::Reimage => "Reimage",
+        poolkeeper_api::agent_pool::OperationKind::Unknown => "Act",
+    }
 }
 
 /// Events: what was done, what failed, and conditions that began.
@@ -203,6 +257,28 @@ async fn tell(ctx: &Context, findings: &Findings<'_>, before: &AgentPoolStatus, 
             message: deed.message.clone(),
         };
         ctx.events.publish(&about, note).await;
+    }
+    for lost in &findings.plan.lost {
+        let note = Note {
+            warning: true,
+            reason: FailureKind::NeverEnded.as_str(),
+            action: operation_verb(&lost.kind),
+            message: lost.message.clone(),
+        };
+        ctx.events.publish(&about, note).await;
+    }
+    for (operation, progress) in &findings.seen.operations {
+        if let OperationProgress::Failed(failure) = progress {
+            let action = before.operations.iter().find(|known| &known.id == operation);
+            let action = action.map_or("Act", |known| stored_verb(known.kind));
+            let note = Note {
+                warning: true,
+                reason: failure.kind.as_str(),
+                action,
+                message: failure.message.clone(),
+            };
+            ctx.events.publish(&about, note).await;
+        }
     }
     for condition in &after.conditions {
         let is_bad =
@@ -224,7 +300,7 @@ async fn tell(ctx: &Context, findings: &Findings<'_>, before: &AgentPoolStatus, 
 
 fn event_reason(deed: &Deed) -> &'static str {
     match (deed.failed(), &deed.action) {
-        (true, _) => "WriteRefused",
+        (true, _) => deed.failure().map_or("WriteRefused", |failure| failure.kind.as_str()),
         (false, Action::Grow { .. }) => "Creating",
         (false, Action::Disable { .. }) => "Draining",
         (false, Action::Remove { removal: poolkeeper_policy::Removal::Delete, .. }) => "Deleting",

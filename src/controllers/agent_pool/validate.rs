@@ -9,6 +9,7 @@ use poolkeeper_api::{
     AgentPool, AgentPoolSpec, DeletionPolicy, ScaleSetBinding,
     agent_pool::{LifecycleType, Mode, Recycle, ScaleOutStrategy, StandbyBasis},
     annotation, duration,
+    scale_set_binding::ExistingInstances,
 };
 use poolkeeper_policy::{self as policy, PoolReason, Why, schedule::Schedule};
 
@@ -128,12 +129,18 @@ pub(crate) fn images(spec: &AgentPoolSpec) -> Result<Vec<policy::Image>, Why> {
 }
 
 fn policy_binding(binding: &ScaleSetBinding, images: &[policy::Image]) -> Option<policy::Binding> {
+    let claim = binding.status.as_ref().and_then(|status| status.claim.as_ref());
     Some(policy::Binding {
         name: policy::BindingName(binding.name_any()),
         image: image_of(binding, images)?,
         priority: binding.spec.priority,
         max_agents: binding.spec.max_agents.and_then(|most| u32::try_from(most).ok()),
         draining: binding.metadata.deletion_timestamp.is_some(),
+        existing: match binding.spec.existing_instances {
+            ExistingInstances::Adopt => policy::Existing::Adopt,
+            ExistingInstances::Replace => policy::Existing::Replace,
+        },
+        claimed_at: claim.and_then(|claim| claim.claimed_at.as_ref()).map(|at| at.0),
     })
 }
 

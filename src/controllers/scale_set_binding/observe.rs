@@ -2,12 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use poolkeeper_api::ScaleSetBinding;
-use poolkeeper_azure::{ScaleSet, ScaleSetId, ScaleSets};
+use poolkeeper_api::{AgentPool, ScaleSetBinding};
+use poolkeeper_azure::{OrchestrationMode, ScaleSet, ScaleSetId, ScaleSets};
 use poolkeeper_policy::{BindingReason, Mode};
 use poolkeeper_rest::{Class, Error};
 
-use super::{BindingCache, DRAIN_LOOK, Fault, RETRY, Standing, later, requirements};
+use super::{
+    BindingCache, DRAIN_LOOK, Fault, RETRY, Standing, later, requirements,
+    surroundings::{self, Surroundings},
+};
 use crate::{
     claim::{self, Claim},
     context::Context,
@@ -45,7 +48,7 @@ pub(super) fn standing(
     let seen = newest(ctx, binding, cache);
     let Some((set, _)) = seen else { return Standing::NotObserved };
     match claim::judge(&set.tags, &owner(ctx, binding), binding.spec.take_over_from.as_deref(), now) {
-        Claim::Ours { renewed_at } => Standing::Claimed { renewed_at },
+        Claim::Ours { since, renewed_at } => Standing::Claimed { since, renewed_at },
         Claim::Foreign { message, found } => Standing::Foreign { message, found },
         Claim::Free => Standing::NotObserved,
     }
@@ -61,6 +64,7 @@ fn newest(ctx: &Context, binding: &ScaleSetBinding, cache: &BindingCache) -> Opt
 pub(super) async fn claim(
     ctx: &Context,
     binding: &ScaleSetBinding,
+    pool: Option<&AgentPool>,
     mode: Mode,
     cache: &mut BindingCache,
     now: Timestamp,
@@ -68,10 +72,13 @@ pub(super) async fn claim(
     let before = standing(ctx, binding, cache, now);
     let fresh = newest(ctx, binding, cache).is_some_and(|(_, at)| now.duration_since(at) <= FRESH);
     let settled = match (&before, mode) {
-        (Standing::Claimed { renewed_at }, Mode::Active) => fresh && now < later(*renewed_at, claim::RENEWAL),
+        (Standing::Claimed { renewed_at, .. }, Mode::Active) => {
+            fresh && now < later(*renewed_at, claim::RENEWAL)
+        }
         (_, Mode::Active) => false,
         (_, Mode::Observe | Mode::Paused) => fresh,
     };
+    let settled = settled && cache.around.as_ref().is_some_and(|(around, _)| around.is_known());
     if settled || cache.tried_at.is_some_and(|tried| now < later(tried, RETRY)) {
         return match (mode, before) {
             (Mode::Observe, Standing::Claimed { .. } | Standing::NotObserved) => Standing::NotWanted,
@@ -88,6 +95,8 @@ pub(super) async fn claim(
     };
     let seen = match client.get(&id).await {
         Ok(seen) => seen,
+        // Nothing was asked, so nothing is wrong: the next look asks.
+        Err(error) if error.is_kept_back() => return unrenewed(before, now),
         Err(error) => {
             cache.failed = Some(unreadable(&error));
             return unrenewed(before, now);
@@ -96,23 +105,35 @@ pub(super) async fn claim(
     cache.failed = None;
     cache.read = Some((seen.value.clone(), now));
     let us = owner(ctx, binding);
-    match (mode, claim::judge(&seen.value.tags, &us, binding.spec.take_over_from.as_deref(), now)) {
+    let held = claim::judge(&seen.value.tags, &us, binding.spec.take_over_from.as_deref(), now);
+    let mut around = Surroundings::default();
+    let alone = requirements::Subject { binding, pool, set: &seen.value, around: &around };
+    // Three more calls, for a set that could be used only.
+    if !matches!(held, Claim::Foreign { .. }) && requirements::first_fault(alone).is_none() {
+        let (read, listed) = surroundings::read(&client, &id, &seen.value).await;
+        if let Some(listed) = listed {
+            ctx.note_instances(&binding.namespace().unwrap_or_default(), &binding.name_any(), listed, now);
+        }
+        around = read;
+        cache.around = Some((around.clone(), now));
+    }
+    let subject = requirements::Subject { binding, pool, set: &seen.value, around: &around };
+    match (mode, held) {
         (_, Claim::Foreign { message, found }) => Standing::Foreign { message, found },
         (Mode::Observe, Claim::Free | Claim::Ours { .. }) => Standing::NotWanted,
         // Reads only: a claim is neither taken nor renewed.
-        (Mode::Paused, Claim::Ours { renewed_at }) => Standing::Claimed { renewed_at },
+        (Mode::Paused, Claim::Ours { since, renewed_at }) => Standing::Claimed { since, renewed_at },
         (Mode::Paused, Claim::Free) => Standing::NotObserved,
-        (Mode::Active, Claim::Ours { renewed_at }) if now < later(renewed_at, claim::RENEWAL) => {
-            Standing::Claimed { renewed_at }
+        (Mode::Active, Claim::Ours { since, renewed_at }) if now < later(renewed_at, claim::RENEWAL) => {
+            Standing::Claimed { since, renewed_at }
         }
         // Nothing is written to a set that cannot be used.
-        (Mode::Active, Claim::Free | Claim::Ours { .. })
-            if requirements::first_fault(binding, &seen.value).is_some() =>
-        {
+        (Mode::Active, Claim::Free | Claim::Ours { .. }) if requirements::first_fault(subject).is_some() => {
             before
         }
         (Mode::Active, Claim::Free | Claim::Ours { .. }) => {
             let tags = claim::claimed(&seen.value.tags, &us, now);
+            let Claim::Ours { since, .. } = claim::judge(&tags, &us, None, now) else { return before };
             match client.replace_tags(&id, &tags, seen.etag.as_deref()).await {
                 Ok(_) => {
                     let claimed = ScaleSet { tags, ..seen.value };
@@ -124,10 +145,12 @@ pub(super) async fn claim(
                     );
                     cache.read = Some((claimed, now));
                     cache.release_tries = 0;
-                    Standing::Claimed { renewed_at: now }
+                    Standing::Claimed { since, renewed_at: now }
                 }
                 // Somebody was faster: looked at again.
-                Err(error) if error.class() == Class::Precondition => unrenewed(before, now),
+                Err(error) if error.class() == Class::Precondition || error.is_kept_back() => {
+                    unrenewed(before, now)
+                }
                 Err(error) => {
                     cache.failed = Some(unreadable(&error));
                     unrenewed(before, now)
@@ -137,11 +160,19 @@ pub(super) async fn claim(
     }
 }
 
-/// When the binding is looked at again, whatever else happens.
-pub(super) fn next_look(standing: &Standing, cache: &BindingCache, now: Timestamp) -> Timestamp {
+/// When the binding is looked at again, whatever else happens; `read_at` is when the set was read last, by whomever.
+pub(super) fn next_look(
+    standing: &Standing,
+    cache: &BindingCache,
+    read_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Timestamp {
     let retry = later(cache.tried_at.unwrap_or(now), RETRY);
     let next = match standing {
-        Standing::Claimed { renewed_at } if cache.failed.is_none() => later(*renewed_at, claim::RENEWAL),
+        // The pool may have to stop reading it; then somebody has to say why.
+        Standing::Claimed { renewed_at, .. } if cache.failed.is_none() => {
+            later(*renewed_at, claim::RENEWAL).min(read_at.map_or(retry, |at| later(at, FRESH)))
+        }
         Standing::Claimed { .. }
         | Standing::Foreign { .. }
         | Standing::NotRenewed
@@ -154,7 +185,7 @@ pub(super) fn next_look(standing: &Standing, cache: &BindingCache, now: Timestam
 /// A claim of ours that could not be renewed holds until it has lapsed.
 fn unrenewed(before: Standing, now: Timestamp) -> Standing {
     match before {
-        Standing::Claimed { renewed_at } if now >= later(renewed_at, claim::RENEWAL + claim::RENEWAL) => {
+        Standing::Claimed { renewed_at, .. } if now >= later(renewed_at, claim::RENEWAL + claim::RENEWAL) => {
             Standing::NotRenewed
         }
         other => other,
@@ -180,12 +211,24 @@ pub(super) async fn is_empty(
             return false;
         }
     };
-    match client.list_instances(&id).await {
+    let instances = match newest(ctx, binding, cache).and_then(|(set, _)| set.orchestration_mode) {
+        Some(mode) => client.list_instances(&id, &mode).await,
+        None => match client.get(&id).await {
+            Ok(set) => {
+                let mode = set.value.orchestration_mode.clone().unwrap_or(OrchestrationMode::Uniform);
+                cache.read = Some((set.value, now));
+                client.list_instances(&id, &mode).await
+            }
+            Err(error) => Err(error),
+        },
+    };
+    match instances {
         Ok(instances) => {
             cache.failed = None;
             instances.value.is_empty()
         }
         Err(error) if error.class() == Class::NotFound => true,
+        Err(error) if error.is_kept_back() => false,
         Err(error) => {
             cache.failed = Some(unreadable(&error));
             false
@@ -194,7 +237,7 @@ pub(super) async fn is_empty(
 }
 
 /// What a failed call to Azure means for the binding, with the mend.
-fn unreadable(error: &Error) -> Fault {
+pub(super) fn unreadable(error: &Error) -> Fault {
     let (reason, mend) = match error.class() {
         Class::Unauthenticated => (BindingReason::CredentialsRejected, "replace the client secret"),
         Class::Forbidden => (

@@ -8,9 +8,9 @@ use poolkeeper_api::{
     scale_set_binding::{AgentBootstrapType, ClaimStatus, ScaleSetFacts},
 };
 use poolkeeper_azure::{MachinePriority, OrchestrationMode, ScaleSet};
-use poolkeeper_policy::{BindingReason as Reason, Mode, Truth};
+use poolkeeper_policy::{BindingReason as Reason, Limit, Mode, Truth};
 
-use super::{Fault, Standing, requirements};
+use super::{Fault, Standing, requirements, surroundings::Surroundings};
 use crate::{
     conditions::{self, Desired},
     context::Context,
@@ -25,11 +25,22 @@ pub(super) struct Findings<'a> {
     pub(super) pool: Option<&'a AgentPool>,
     pub(super) mode: Mode,
     pub(super) set: Option<&'a ScaleSet>,
+    pub(super) around: Surroundings,
     pub(super) fault: Option<Fault>,
     /// Why the last read failed.
     pub(super) unreachable: Option<Fault>,
     pub(super) standing: Standing,
+    /// Why its pool cannot create VMs in it now.
+    pub(super) limit: Option<Limit>,
     pub(super) now: Timestamp,
+}
+
+impl Findings<'_> {
+    /// The set and what lies around it, once read.
+    fn subject(&self) -> Option<requirements::Subject<'_>> {
+        let Self { binding, pool, set, around, .. } = self;
+        (*set).map(|set| requirements::Subject { binding, pool: *pool, set, around })
+    }
 }
 
 fn desired(kind: &'static str, truth: Truth, reason: Reason, message: impl Into<String>) -> Desired {
@@ -42,9 +53,9 @@ fn needs_a_person(reason: Reason) -> bool {
 }
 
 fn conditions(findings: &Findings<'_>) -> Vec<Desired> {
-    let Findings { binding, pool, mode, set, fault, standing, .. } = findings;
-    let unmet = set.and_then(|set| requirements::first_fault(binding, set));
-    let stalled = fault.clone().filter(|fault| needs_a_person(fault.reason)).or(unmet);
+    let Findings { binding, pool, mode, fault, standing, limit, .. } = findings;
+    let unmet = findings.subject().and_then(requirements::first_fault);
+    let stalled = fault.clone().into_iter().chain(unmet).find(|fault| needs_a_person(fault.reason));
     let stalled = stalled.map(|fault| desired("Stalled", Truth::True, fault.reason, fault.message));
     let deleting = binding.metadata.deletion_timestamp.is_some();
     let reconciling = if stalled.is_some() {
@@ -66,15 +77,18 @@ fn conditions(findings: &Findings<'_>) -> Vec<Desired> {
             Reason::Cordoned,
             "maxAgents is 0: no new VMs, present agents finish and go",
         ),
-        None => match mode {
-            Mode::Observe => {
+        None => match (mode, limit) {
+            (Mode::Active, Some(limit)) => {
+                desired("Ready", Truth::False, limit.kind.binding_reason(), limited(limit))
+            }
+            (Mode::Observe, _) => {
                 desired("Ready", Truth::True, Reason::Observing, "the pool only observes: nothing is claimed")
             }
-            Mode::Paused => desired("Ready", Truth::True, Reason::Paused, "the pool is paused"),
-            Mode::Active if image.is_empty() => {
+            (Mode::Paused, _) => desired("Ready", Truth::True, Reason::Paused, "the pool is paused"),
+            (Mode::Active, None) if image.is_empty() => {
                 desired("Ready", Truth::True, Reason::Bound, format!("serves pool {pool_name}"))
             }
-            Mode::Active => {
+            (Mode::Active, None) => {
                 desired("Ready", Truth::True, Reason::Bound, format!("serves {image} of pool {pool_name}"))
             }
         },
@@ -84,6 +98,11 @@ fn conditions(findings: &Findings<'_>) -> Vec<Desired> {
     all.extend(reconciling);
     all.extend([reachable(findings), claimed(standing), met(findings), bootstrap(binding)]);
     all
+}
+
+/// What Azure said, and when a growth is tried again: to the minute, so that a status is not written for seconds.
+fn limited(limit: &Limit) -> String {
+    format!("{}; tried again at {}", limit.message, limit.until.strftime("%H:%MZ"))
 }
 
 fn reachable(findings: &Findings<'_>) -> Desired {
@@ -124,12 +143,16 @@ fn claimed(standing: &Standing) -> Desired {
 
 fn met(findings: &Findings<'_>) -> Desired {
     let kind = "RequirementsMet";
-    let Some(set) = findings.set else { return desired(kind, Truth::Unknown, Reason::NotObserved, "") };
-    let rows = requirements::rows(findings.binding, set);
+    let Some(subject) = findings.subject() else {
+        return desired(kind, Truth::Unknown, Reason::NotObserved, "");
+    };
+    let rows = requirements::rows(subject);
     let advice: Vec<&str> =
         rows.iter().filter(|row| !row.met && row.advice).map(|row| row.name.as_str()).collect();
     if let Some(unmet) = requirements::unmet(&rows) {
         desired(kind, Truth::False, Reason::Unmet, unmet)
+    } else if rows.iter().any(|row| !row.met && !row.advice) {
+        desired(kind, Truth::Unknown, Reason::NotObserved, "")
     } else if advice.is_empty() {
         desired(kind, Truth::True, Reason::Met, "")
     } else {
@@ -197,22 +220,28 @@ fn status(findings: &Findings<'_>) -> ScaleSetBindingStatus {
         ),
         scale_set: set.map(facts).or(before.scale_set),
         claim: match standing {
-            Standing::Claimed { renewed_at } => Some(ClaimStatus {
+            Standing::Claimed { since, renewed_at } => Some(ClaimStatus {
                 owner: pool
                     .and_then(|_| set.and_then(|set| set.tags.get(crate::claim::OWNER_TAG).cloned()))
                     .unwrap_or_default(),
-                renewed_at: Time(Timestamp::from_second(renewed_at.as_second()).unwrap_or(*renewed_at)),
+                claimed_at: since.map(whole),
+                renewed_at: whole(*renewed_at),
             }),
             Standing::Foreign { .. } | Standing::NotRenewed | Standing::NotWanted | Standing::NotObserved => {
                 None
             }
         },
-        requirements: set.map(|set| requirements::rows(binding, set)).unwrap_or(before.requirements),
+        requirements: findings.subject().map_or(before.requirements, requirements::rows),
         agents: agents.or(before.agents),
         start_time: before.start_time,
         failed_starts: before.failed_starts,
         bootstrap: before.bootstrap,
     }
+}
+
+/// The API server stores whole seconds.
+fn whole(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
 /// Writes the status if it differs, and tells what began to be wrong.
@@ -230,6 +259,18 @@ pub(super) async fn publish(ctx: &Context, findings: &Findings<'_>) -> Result<()
             .find(|condition| condition.type_ == kind)
             .map(|condition| condition.reason.clone())
     };
+    let limited = |reason: &Option<String>| {
+        let reasons = ["QuotaExceeded", "AllocationFailed", "SubnetFull", "SKUUnavailable"];
+        reason.as_deref().is_some_and(|reason| reasons.contains(&reason))
+    };
+    let (ready_before, ready_after) = (reason_of(&before, "Ready"), reason_of(&after, "Ready"));
+    if limited(&ready_after)
+        && ready_before != ready_after
+        && let Some(found) = conditions(findings).into_iter().find(|found| found.kind == "Ready")
+    {
+        let note = Note { warning: true, reason: found.reason, action: "Create", message: found.message };
+        ctx.events.publish(&kubernetes::object_reference(binding), note).await;
+    }
     for kind in ["Stalled", "Claimed"] {
         if reason_of(&before, kind) == reason_of(&after, kind) {
             continue;

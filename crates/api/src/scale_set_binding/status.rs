@@ -78,6 +78,9 @@ pub struct ClaimStatus {
     /// Who holds it.
     #[serde(default)]
     pub owner: String,
+    /// Since when it has been held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_at: Option<Time>,
     /// When it was renewed last.
     pub renewed_at: Time,
 }

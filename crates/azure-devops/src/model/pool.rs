@@ -1,4 +1,5 @@
 use crate::id::PoolId;
+use poolkeeper_rest::open_enum;
 use serde::Deserialize;
 
 /// An agent pool.
@@ -19,13 +20,28 @@ pub struct Pool {
     #[serde(default)]
     pub size: u32,
     #[serde(default)]
-    pool_type: Option<String>,
+    pool_type: Option<PoolType>,
+}
+
+open_enum! {
+    /// What a pool serves.
+    pub(crate) enum PoolType {
+        /// Pipelines.
+        Automation = "automation",
+        /// A deployment group.
+        Deployment = "deployment",
+    }
 }
 
 impl Pool {
     /// Whether it serves pipelines, not a deployment group.
     pub(crate) fn is_automation(&self) -> bool {
-        self.pool_type.as_deref().is_none_or(|kind| kind.eq_ignore_ascii_case("automation"))
+        match &self.pool_type {
+            None | Some(PoolType::Automation) => true,
+            Some(PoolType::Deployment) => false,
+            // The number of the first; what is new is none that we know how to serve.
+            Some(PoolType::Other(other)) => other == "1",
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode};
 use poolkeeper_rest::{Http, Url, read_bounded};
 use serde::Deserialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// The largest answer to a token request, in bytes; real ones have a few thousand.
 const LARGEST: usize = 1 << 20;
@@ -11,7 +13,7 @@ const LARGEST: usize = 1 << 20;
 /// Carries token requests, and to one place only: `azure_identity` is told `announced`, and what it sends there goes to
 /// `target`. The two differ for a simulator on this machine, which speaks plain HTTP.
 #[derive(Debug)]
-pub(super) struct Transport {
+pub(crate) struct Transport {
     http: Http,
     announced: String,
     target: Url,
@@ -19,20 +21,20 @@ pub(super) struct Transport {
 
 /// Why a token request got no token.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TransportError {
+pub(crate) enum TransportError {
     #[error("{reason}")]
     Rejected { code: Option<String>, reason: String },
     #[error("{host} is not where tokens are asked for; nothing was sent")]
     Elsewhere { host: String },
     #[error("this kind of request is not supported")]
     Unsupported,
-    #[error("{host} could not be reached")]
+    #[error("{reason}")]
     Unreachable {
-        host: String,
+        reason: String,
         #[source]
         source: reqwest::Error,
     },
-    #[error("the answer of {host} could not be read")]
+    #[error("the answer of {host} could not be read; check the address, and any proxy on the way")]
     Body {
         host: String,
         #[source]
@@ -40,6 +42,12 @@ pub(super) enum TransportError {
     },
     #[error("{host} answered {status}")]
     Status { host: String, status: u16 },
+    #[error("{host} answered {status} with a redirect, which is not followed; correct the address")]
+    Redirect { host: String, status: u16 },
+    #[error(
+        "{host} answered {status} with something else than a token; check the address, and any proxy on the way"
+    )]
+    NoToken { host: String, status: u16 },
 }
 
 impl Transport {
@@ -92,7 +100,10 @@ impl Transport {
         }
         let response = match call.body(body).send().await {
             Ok(response) => response,
-            Err(source) => return Err(TransportError::Unreachable { host, source: source.without_url() }),
+            Err(source) => {
+                let reason = poolkeeper_rest::unreachable(&source, &host);
+                return Err(TransportError::Unreachable { reason, source: source.without_url() });
+            }
         };
         let status = response.status().as_u16();
         let headers = headers(response.headers());
@@ -100,20 +111,53 @@ impl Transport {
             Ok(body) => body,
             Err(source) => return Err(TransportError::Body { host, source }),
         };
-        // Anything but JSON comes from something in between: a proxy, a portal. Neither it nor a busy or broken service
-        // says anything about the credential. The metadata service answers 404 and 410 while it starts:
-        // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
-        match status {
-            200..=299 if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() => {
-                Ok((status, headers, body))
-            }
-            404 | 408 | 410 | 429 => Err(TransportError::Status { host, status }),
-            400..=499 => match serde_json::from_slice::<Refusal>(&body) {
-                Ok(refusal) => Err(refusal.into()),
-                Err(_) => Err(TransportError::Status { host, status }),
-            },
-            _ => Err(TransportError::Status { host, status }),
-        }
+        check(&host, status, &body)?;
+        Ok((status, headers, body))
+    }
+}
+
+/// Lets an answer pass that has a token; `azure_identity` reads it once more.
+///
+/// Anything but JSON comes from something in between: a proxy, a portal. Neither it nor a busy or broken service says
+/// anything about the credential. The metadata service answers 404 and 410 while it starts:
+/// <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling>
+pub(crate) fn check(host: &str, status: u16, body: &[u8]) -> Result<(), TransportError> {
+    let host = host.to_owned();
+    match status {
+        200..=299 => match serde_json::from_slice::<Grant<'_>>(body) {
+            Ok(grant) if grant.is_plausible() => Ok(()),
+            Ok(_) | Err(_) => Err(TransportError::NoToken { host, status }),
+        },
+        300..=399 => Err(TransportError::Redirect { host, status }),
+        404 | 408 | 410 | 429 => Err(TransportError::Status { host, status }),
+        400..=499 => match serde_json::from_slice::<Refusal>(body) {
+            Ok(refusal) => Err(refusal.into()),
+            Err(_) => Err(TransportError::Status { host, status }),
+        },
+        _ => Err(TransportError::Status { host, status }),
+    }
+}
+
+/// What is checked of a token answer before `azure_identity` reads it.
+#[derive(Deserialize)]
+struct Grant<'a> {
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    expires_in: Option<Value>,
+}
+
+/// Ten years, in seconds: far above a day, the longest lifetime that Entra ID gives.
+const LONGEST: i64 = 10 * 365 * 24 * 3600;
+
+impl Grant<'_> {
+    /// `azure_identity` adds the lifetime to its clock, which panics where the sum is no date. The metadata service
+    /// writes it as text, which is not added.
+    fn is_plausible(&self) -> bool {
+        let lifetime_fits = match &self.expires_in {
+            Some(Value::Number(seconds)) => seconds.as_i64().is_some_and(|it| (0..=LONGEST).contains(&it)),
+            Some(_) | None => true,
+        };
+        !self.access_token.is_empty() && lifetime_fits
     }
 }
 

@@ -1,5 +1,5 @@
-use super::ProvisioningState;
-use crate::id::{InstanceId, VmId};
+use super::{MachinePriority, ProvisioningState};
+use crate::id::{IdError, InstanceId, VmId};
 use jiff::Timestamp;
 use poolkeeper_rest::open_enum;
 use serde::Deserialize;
@@ -46,8 +46,21 @@ pub struct Instance {
     pub protection: Protection,
     /// The image version that it was made from.
     pub image_version: Option<String>,
+    /// What is paid for; absent is Regular.
+    pub priority: Option<MachinePriority>,
+    /// The availability zones that it lies in: one, or none where the region or the set has none.
+    pub zones: Vec<String>,
     /// What went wrong with the machine, then with its extensions.
     pub failures: Vec<Failure>,
+}
+
+/// A VM, perhaps of a scale set with Flexible orchestration. It has no instance id but its name.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "WireMachine")]
+pub(crate) struct Machine {
+    /// The scale set that it is of, as Azure writes it.
+    pub(crate) scale_set: Option<String>,
+    pub(crate) instance: Instance,
 }
 
 /// What an instance is protected from.
@@ -87,6 +100,14 @@ pub enum FailureSource {
 struct Wire {
     instance_id: InstanceId,
     name: Option<String>,
+    zones: Option<Vec<String>>,
+    properties: Properties,
+}
+
+#[derive(Deserialize)]
+struct WireMachine {
+    name: String,
+    zones: Option<Vec<String>>,
     properties: Properties,
 }
 
@@ -94,6 +115,8 @@ struct Wire {
 #[serde(rename_all = "camelCase")]
 struct Properties {
     vm_id: Option<VmId>,
+    virtual_machine_scale_set: Option<Reference>,
+    priority: Option<MachinePriority>,
     provisioning_state: Option<ProvisioningState>,
     time_created: Option<Timestamp>,
     latest_model_applied: Option<bool>,
@@ -101,6 +124,11 @@ struct Properties {
     os_profile: Option<OsProfile>,
     storage_profile: Option<StorageProfile>,
     instance_view: Option<InstanceView>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -177,6 +205,8 @@ impl From<Wire> for Instance {
             id: wire.instance_id,
             vm_id: properties.vm_id,
             name: wire.name,
+            priority: properties.priority,
+            zones: wire.zones.unwrap_or_default(),
             computer_name: properties.os_profile.and_then(|os| os.computer_name).or(view.computer_name),
             provisioning_state: properties.provisioning_state,
             power: statuses.iter().find_map(|status| status.under("PowerState")).map(PowerState::from),
@@ -189,5 +219,16 @@ impl From<Wire> for Instance {
                 .and_then(|image| image.exact_version),
             failures: of_machine.chain(of_extensions).collect(),
         }
+    }
+}
+
+impl TryFrom<WireMachine> for Machine {
+    type Error = IdError;
+
+    fn try_from(wire: WireMachine) -> Result<Self, IdError> {
+        let WireMachine { name, zones, mut properties } = wire;
+        let scale_set = properties.virtual_machine_scale_set.take().and_then(|set| set.id);
+        let wire = Wire { instance_id: name.parse()?, name: Some(name), zones, properties };
+        Ok(Self { scale_set, instance: wire.into() })
     }
 }

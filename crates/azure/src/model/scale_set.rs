@@ -1,4 +1,5 @@
 use super::ProvisioningState;
+use crate::id::SubnetId;
 use poolkeeper_rest::open_enum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -123,6 +124,10 @@ pub struct MachineProfile {
     pub os_disk: OsDisk,
     /// The image.
     pub image: Option<ImageReference>,
+    /// Where the first network interface of an instance has its addresses.
+    pub subnet: Option<SubnetId>,
+    /// The names of the extensions.
+    pub extensions: Vec<String>,
 }
 
 /// A system disk.
@@ -194,6 +199,52 @@ struct Profile {
     priority: Option<MachinePriority>,
     os_profile: Option<OsProfile>,
     storage_profile: Option<StorageProfile>,
+    network_profile: Option<NetworkProfile>,
+    extension_profile: Option<ExtensionProfile>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NetworkProfile {
+    network_interface_configurations: Option<Vec<Interface>>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    properties: Option<InterfaceProperties>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InterfaceProperties {
+    primary: Option<bool>,
+    ip_configurations: Option<Vec<Address>>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    properties: Option<AddressProperties>,
+}
+
+#[derive(Deserialize)]
+struct AddressProperties {
+    primary: Option<bool>,
+    subnet: Option<Subnet>,
+}
+
+#[derive(Deserialize)]
+struct Subnet {
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ExtensionProfile {
+    extensions: Option<Vec<Extension>>,
+}
+
+#[derive(Deserialize)]
+struct Extension {
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -261,6 +312,31 @@ impl From<Profile> for MachineProfile {
                 placement: local.and_then(|local| local.placement),
             },
             image: storage.image_reference,
+            subnet: profile.network_profile.and_then(NetworkProfile::subnet),
+            extensions: profile
+                .extension_profile
+                .and_then(|profile| profile.extensions)
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|extension| extension.name)
+                .collect(),
         }
     }
+}
+
+impl NetworkProfile {
+    /// That of the primary configuration of the primary interface; of the first one where none is marked, as with one
+    /// alone.
+    fn subnet(self) -> Option<SubnetId> {
+        let interfaces = self.network_interface_configurations.unwrap_or_default().into_iter();
+        let interfaces: Vec<_> = interfaces.filter_map(|interface| interface.properties).collect();
+        let addresses = primary(interfaces, |interface| interface.primary)?.ip_configurations?;
+        let addresses: Vec<_> = addresses.into_iter().filter_map(|address| address.properties).collect();
+        primary(addresses, |address| address.primary)?.subnet?.id?.parse().ok()
+    }
+}
+
+fn primary<T>(mut all: Vec<T>, is_primary: impl Fn(&T) -> Option<bool>) -> Option<T> {
+    let at = all.iter().position(|one| is_primary(one) == Some(true)).unwrap_or(0);
+    (at < all.len()).then(|| all.swap_remove(at))
 }

@@ -1,8 +1,8 @@
 //! What the pool's conditions say.
 
 use poolkeeper_policy::{
-    DeletionPolicy, LimitedBy, Memory, Mode, OperationProgress, Plan, PoolReason, Seen, Snapshot, Truth, Why,
-    decide,
+    DeletionPolicy, FailureKind, Memory, Mode, OperationProgress, Plan, PoolReason, Seen, Snapshot, Truth,
+    Why, decide,
 };
 use rstest::rstest;
 
@@ -66,12 +66,15 @@ fn a_quota_that_is_used_up_is_told_in_azures_words() {
     passes.accepted();
     let operation = passes.memory.operations[0].id.clone();
     passes.wait(seconds(10));
-    let failed = scene([]).operation(&operation, OperationProgress::Failed(failure(LimitedBy::Quota)));
+    let failed = scene([]).operation(
+        &operation,
+        OperationProgress::Failed(failure(FailureKind::Quota { limit_is_zero: false, fits: None })),
+    );
     let plan = passes.look(&failed);
     assert_eq!(condition(&plan, "CapacityLimited"), TRUE(PoolReason::QuotaExceeded));
     assert_eq!(condition(&plan, "StandbyMet"), FALSE(PoolReason::CapacityLimited));
     let told = plan.conditions.iter().find(|condition| condition.kind == "CapacityLimited").unwrap();
-    assert_eq!(told.message, "Azure says no");
+    assert_eq!(told.message, "Azure says no; tried again at 08:10:10Z");
 }
 
 fn missing(reason: PoolReason) -> Snapshot {

@@ -1,6 +1,8 @@
 //! How many agents are wanted, and where the missing ones are created.
 
-use poolkeeper_policy::{Action, Basis, Binding, Image, LimitedBy, OperationProgress, Pool, Provisioning};
+use poolkeeper_policy::{
+    Action, Basis, Binding, FailureKind, Image, LimitedBy, OperationProgress, Pool, Provisioning,
+};
 use rstest::rstest;
 
 use crate::support::{
@@ -176,17 +178,21 @@ fn an_order_that_is_not_listed_yet_fills_its_scale_set() {
 }
 
 #[rstest]
-#[case::quota(LimitedBy::Quota, 10)]
-#[case::subnet(LimitedBy::Subnet, 10)]
-#[case::no_machines_left(LimitedBy::Allocation, 60)]
-#[case::throttled(LimitedBy::Throttling, 1)]
-fn a_scale_set_without_room_is_passed_over_for_so_many_minutes(#[case] limit: LimitedBy, #[case] wait: i64) {
+#[case::quota(FailureKind::Quota { limit_is_zero: false, fits: None }, 10)]
+#[case::quota_of_which_nothing_fits(FailureKind::Quota { limit_is_zero: false, fits: Some(0) }, 10)]
+#[case::no_quota_at_all(FailureKind::Quota { limit_is_zero: true, fits: None }, 60)]
+#[case::subnet(FailureKind::SubnetFull, 10)]
+#[case::no_machines_left(FailureKind::Allocation, 5)]
+#[case::not_offered(FailureKind::SkuUnavailable, 60)]
+#[case::throttled(FailureKind::Throttled, 1)]
+#[case::refused(FailureKind::Refused, 1)]
+fn a_scale_set_without_room_is_passed_over_for_so_many_minutes(#[case] kind: FailureKind, #[case] wait: i64) {
     let mut passes = Passes::of(&two_sets());
     let scene = scene([]).set("spot").queued(1);
     let plan = passes.look(&scene);
     passes.accepted();
     let operation = passes.memory.operations[0].id.clone();
-    let failed = scene.clone().operation(&operation, OperationProgress::Failed(failure(limit)));
+    let failed = scene.clone().operation(&operation, OperationProgress::Failed(failure(kind)));
     passes.wait(seconds(10));
     assert_eq!((growths(&plan), growths(&passes.look(&failed))), (vec![("spot", 1)], vec![("d4", 1)]));
     passes.memory.operations.clear();
@@ -207,7 +213,7 @@ fn another_failure_is_tried_again_before_a_dearer_scale_set_takes_over() {
         placed.extend(growths(&plan).into_iter().map(|(binding, _)| binding.to_owned()));
         for operation in plan.memory.operations.iter().map(|operation| operation.id.clone()) {
             let binding = plan.actions[0].binding().clone();
-            let failure = failure(LimitedBy::Hold);
+            let failure = failure(FailureKind::Invalid);
             let operation = Some(operation);
             passes
                 .memory
@@ -234,7 +240,7 @@ fn a_newer_growth_that_takes_the_place_of_an_older_one_is_no_failure() {
     let first = passes.memory.operations[0].id.clone();
     let replaced = scene([machine("a"), machine("b"), machine("c")])
         .queued(4)
-        .operation(&first, OperationProgress::Failed(failure(LimitedBy::Hold)));
+        .operation(&first, OperationProgress::Failed(failure(FailureKind::Invalid)));
     let plan = passes.look(&replaced);
     assert_eq!((grown(&plan), held(&plan).len(), plan.memory.backoffs.len()), (1, 0, 0));
 }

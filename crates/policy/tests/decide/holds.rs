@@ -1,6 +1,6 @@
 //! What is not done, and why.
 
-use poolkeeper_policy::{Action, Cause, HoldReason, LimitedBy, Mode, Outcome, Snapshot, decide};
+use poolkeeper_policy::{Action, Cause, FailureKind, HoldReason, LimitedBy, Mode, Outcome, Snapshot, decide};
 use rstest::rstest;
 
 use crate::support::{
@@ -95,20 +95,20 @@ fn a_failed_write_is_tried_again_later_and_later() {
         let plan = passes.look(&scene([]));
         assert_eq!(grown(&plan), 1);
         let operation = Some(plan.memory.operations[0].id.clone());
-        let failure = failure(LimitedBy::Hold);
+        let failure = failure(FailureKind::Invalid);
         passes.memory.record(Outcome::Failed { operation, binding: name("d4"), failure }, passes.now);
         let until = passes.memory.backoffs[&name("d4")].until;
         waits.push(until.duration_since(passes.now).as_secs());
         passes.now = until;
     }
-    assert_eq!(waits, [10, 20, 40, 80, 160, 320, 320, 320]);
+    assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300, 300]);
 }
 
 #[test]
 fn a_service_that_asks_for_patience_gets_it() {
     let mut passes = Passes::of(&standby(1));
     let plan = passes.look(&scene([]));
-    let mut failure = failure(LimitedBy::Throttling);
+    let mut failure = failure(FailureKind::Throttled);
     failure.retry_after = Some(seconds(77));
     let operation = Some(plan.memory.operations[0].id.clone());
     passes.memory.record(Outcome::Failed { operation, binding: name("d4"), failure }, passes.now);
@@ -119,18 +119,18 @@ fn a_service_that_asks_for_patience_gets_it() {
 #[test]
 fn a_used_up_quota_stops_no_removal_and_a_failing_removal_no_growth() {
     let mut passes = Passes::of(&standby(1));
-    let failed = |passes: &mut Passes, operation: &str, limit| {
+    let failed = |passes: &mut Passes, operation: &str, kind| {
         let operation = Some(operation.to_owned());
-        let failure = failure(limit);
+        let failure = failure(kind);
         passes.memory.record(Outcome::Failed { operation, binding: name("d4"), failure }, passes.now);
     };
     let id = passes.look(&scene([])).memory.operations[0].id.clone();
-    failed(&mut passes, &id, LimitedBy::Quota);
+    failed(&mut passes, &id, FailureKind::Quota { limit_is_zero: false, fits: None });
     passes.wait(seconds(10));
     let plan = passes.look(&scene([machine("a").used().offline()]));
     assert_eq!(reimaged(&plan), [("a", Cause::Used)]);
     let id = plan.memory.operations[0].id.clone();
-    failed(&mut passes, &id, LimitedBy::Hold);
+    failed(&mut passes, &id, FailureKind::Invalid);
     passes.memory.backoffs.clear();
     passes.wait(seconds(5));
     let plan = passes.look(&scene([machine("a").used().offline()]).queued(1));

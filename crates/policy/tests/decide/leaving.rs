@@ -104,7 +104,7 @@ fn a_failed_removal_is_taken_up_again_and_delays_no_growth() {
     passes.accepted();
     let operation = passes.memory.operations[0].id.clone();
     passes.wait(seconds(40));
-    let failed = OperationProgress::Failed(failure(poolkeeper_policy::LimitedBy::Hold));
+    let failed = OperationProgress::Failed(failure(poolkeeper_policy::FailureKind::Invalid));
     let without_agent = scene([machine("a")]).queued(2);
     let plan = passes.look(&without_agent.clone().operation(&operation, failed));
     assert_eq!((grown(&plan), reimaged(&plan)), (1, vec![]));

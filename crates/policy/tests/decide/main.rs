@@ -4,9 +4,13 @@
 mod cadence;
 mod conditions;
 mod elastic_pool;
+mod existing;
+mod failures;
+mod flexible;
 mod growth;
 mod holds;
 mod leaving;
+mod parallel_jobs;
 mod props;
 mod recovery;
 mod routing;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use poolkeeper_policy::{
-    Action, Basis, Cause, Memory, Operation, OperationKind, Plan, Pool, Removal, Seen, Snapshot, decide,
+    Action, Basis, Cause, Memory, Operation, OperationKind, Orchestration, Plan, Pool, Removal, ScaleOut,
+    Seen, Snapshot, decide,
 };
 use proptest::prelude::*;
 
@@ -93,17 +94,43 @@ fn keeps_the_standby(pool: &Pool, plan: &Plan) {
     }
 }
 
-/// A plan that grows removes nothing for good, and disables none but used agents.
-fn never_both_ways(plan: &Plan) {
+/// A plan that grows removes nothing for good, and disables none but used agents; where VMs are operated on one by
+/// one, they may.
+fn never_both_ways(pool: &Pool, seen: &Snapshot, plan: &Plan) {
     if growths(plan).is_empty() {
         return;
     }
+    let exact = matches!(pool.scale_out, ScaleOut::Exact { .. });
+    let free = |action: &Action| {
+        let set = seen.sets[action.binding()].scale_set.latest();
+        exact && set.is_some_and(|set| set.orchestration == Orchestration::Flexible)
+    };
     let shrinks = |action: &Action| match action {
         Action::Grow { .. } => false,
         Action::Disable { member, .. } => member.cause != Cause::Used,
         Action::Remove { removal, .. } => *removal == Removal::Delete,
     };
-    assert!(!plan.actions.iter().any(shrinks), "{:?}", plan.actions);
+    let both = plan.actions.iter().filter(|action| !free(action)).any(shrinks);
+    assert!(!both, "{:?}", plan.actions);
+}
+
+/// Nobody is in two operations.
+fn operates_once(memory: &Memory) {
+    let mut vms = BTreeSet::new();
+    assert!(memory.operations.iter().flat_map(|operation| operation.kind.vms()).all(|vm| vms.insert(vm)));
+    let mut ids = BTreeSet::new();
+    assert!(memory.operations.iter().all(|operation| ids.insert(&operation.id)));
+}
+
+/// Jobs beyond the pool's share of the parallel jobs raise nothing.
+fn keeps_its_share(pool: &Pool, seen: &Snapshot, plan: &Plan) {
+    let (Some(share), Some(jobs)) = (seen.parallel_jobs, seen.jobs.latest()) else { return };
+    let running = jobs.iter().filter(|job| job.agent.is_some()).count();
+    let may_run = share.saturating_sub(u32::try_from(running).unwrap());
+    let wanted = plan.counts.busy + may_run + plan.standby.agents;
+    if matches!(pool.scale_out, ScaleOut::Exact { .. }) {
+        assert!(plan.decision.desired <= wanted, "{}", plan.decision.message);
+    }
 }
 
 fn wakes_in_time(plan: &Plan, now: Timestamp) {
@@ -114,7 +141,9 @@ fn all_rules(pool: &Pool, seen: &Snapshot, plan: &Plan, now: Timestamp) {
     removes_only_the_free(pool, seen, plan, now);
     grows_within_bounds(pool, seen, plan);
     keeps_the_standby(pool, plan);
-    never_both_ways(plan);
+    never_both_ways(pool, seen, plan);
+    operates_once(&plan.memory);
+    keeps_its_share(pool, seen, plan);
     wakes_in_time(plan, now);
 }
 
@@ -181,6 +210,7 @@ proptest! {
             }
             let (seen, plan) = run.pass(turn.mishap);
             all_rules(&run.pool, &seen, &plan, run.world.now);
+            operates_once(&run.memory);
             prop_assert!(run.world.size() <= run.pool.max_agents as usize);
         }
         // Whatever went wrong cost time only.

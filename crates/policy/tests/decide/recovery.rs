@@ -19,17 +19,20 @@ fn after_a_mishap_at_any_pass_the_pool_is_as_without_it(
         Mishap::ListsStale,
         Mishap::WritesFail,
         Mishap::OperationsFail,
+        Mishap::PartsFail,
         Mishap::Crash,
         Mishap::MemoryLost
     )]
     mishap: Mishap,
     #[values(Recycle::Reimage, Recycle::Replace)] recycle: Recycle,
+    #[values(false, true)] flexible: bool,
 ) {
     let mut pool = standby(1);
     pool.lifecycle = Lifecycle::Stateless(recycle);
     pool.idle_delay = minutes(5);
     for at in 0..30 {
         let mut run = Run::new(&pool, World::new(monday(), [name("d4")], EXAMPLE));
+        run.world.sets.get_mut(&name("d4")).unwrap().flexible = flexible;
         for pass in 0..=at {
             if pass == 5 {
                 run.world.queue(minutes(2));

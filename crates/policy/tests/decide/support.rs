@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Action, Basis, Binding, BindingName, Cause, HoldReason, Image, Lifecycle, Memory, Mode, Plan, Pool,
-    Recycle, Removal, Sampling, ScaleOut, Standby, decide,
+    Action, Basis, Binding, BindingName, Cause, Existing, HoldReason, Image, Lifecycle, Memory, Mode, Plan,
+    Pool, Recycle, Removal, Sampling, ScaleOut, Standby, decide,
 };
 
 pub(crate) use scene::{Machine, Scene, machine, scene};
@@ -33,7 +33,15 @@ pub(crate) fn name(binding: &str) -> BindingName {
 }
 
 pub(crate) fn binding(name: &str) -> Binding {
-    Binding { name: self::name(name), image: 0, priority: 0, max_agents: None, draining: false }
+    Binding {
+        name: self::name(name),
+        image: 0,
+        priority: 0,
+        max_agents: None,
+        draining: false,
+        existing: Existing::Adopt,
+        claimed_at: None,
+    }
 }
 
 /// Up to 4 stateless agents on one scale set `d4`, none on standby.

@@ -1,18 +1,21 @@
 //! The control API: queue jobs, let things fail, look at the world.
 
+mod fault;
+mod identity;
+mod quota;
 mod view;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::{Method, StatusCode};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{Call, Reply, Site};
 use crate::{
     spec::Distribution,
-    world::{AzureFault, DevOpsFault, Fault, JobSpec, OtherAgent, PoolRef, SetRef, World},
+    world::{JobSpec, OtherAgent, PoolRef, SetRef, World},
 };
 
 /// Entries of the journal in one answer.
@@ -43,14 +46,15 @@ pub(super) fn answer(site: &mut Site, call: &Call, rest: &[&str]) -> Reply {
         }
         (&Method::POST, ["jobs"]) => queue_jobs(world, call),
         (&Method::POST, ["cancel"]) => cancel(world, call),
-        (&Method::POST, ["faults"]) => set_fault(world, call),
-        (&Method::DELETE, ["faults"]) => {
-            world.clear_faults();
-            Ok(json!({}))
-        }
+        (&Method::POST, ["faults"]) => fault::set(site, call),
+        (&Method::DELETE, ["faults"]) => fault::clear(site, call),
+        (&Method::POST, ["tokens"]) => identity::tokens(site, call),
+        (&Method::POST, ["secrets"]) => identity::secrets(world, call),
+        (&Method::POST, ["quota"]) => quota::set(world, call),
         (&Method::POST, ["agents"]) => agents(world, call),
+        (&Method::POST, ["facts"]) => facts(world, call),
         _ => {
-            let message = "no such control: GET world, tally, journal, clock; POST jobs, cancel, faults, agents; DELETE faults";
+            let message = "no such control: GET world, tally, journal, clock; POST jobs, cancel, faults, facts, agents, quota, tokens, secrets; DELETE faults";
             return Reply::json(StatusCode::NOT_FOUND, &json!({"message": message}));
         }
     };
@@ -62,6 +66,12 @@ pub(super) fn answer(site: &mut Site, call: &Call, rest: &[&str]) -> Reply {
 
 fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Refusal> {
     call.json().map_err(|error| Refusal(format!("the body cannot be read: {error}")))
+}
+
+/// How the clouds behave from now on; what is left out is as poolkeeper expects it.
+fn facts(world: &mut World, call: &Call) -> Result<Value, Refusal> {
+    world.set_facts(read(call)?);
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]
@@ -114,31 +124,6 @@ fn cancel(world: &mut World, call: &Call) -> Result<Value, Refusal> {
     let pool = find_pool(world, organization.as_deref(), &pool)?;
     world.cancel_job(pool, request)?;
     Ok(json!({}))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct NewFault {
-    organization: Option<String>,
-    azure_dev_ops: Option<DevOpsFault>,
-    scale_set: Option<String>,
-    azure: Option<AzureFault>,
-    #[serde(rename = "for")]
-    lasts: Option<SignedDuration>,
-}
-
-fn set_fault(world: &mut World, call: &Call) -> Result<Value, Refusal> {
-    let NewFault { organization, azure_dev_ops, scale_set, azure, lasts } = read(call)?;
-    let until = lasts.and_then(|lasts| world.now().checked_add(lasts).ok());
-    let fault = match (azure_dev_ops, azure) {
-        (Some(kind), None) => Fault::DevOps(find_organization(world, organization.as_deref())?, kind),
-        (None, Some(kind)) => Fault::Azure(find_set(world, scale_set.as_deref())?, kind),
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(Refusal("give either azureDevOps or azure".into()));
-        }
-    };
-    world.set_fault(fault, until);
-    Ok(json!({"until": until}))
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,9 @@
 //! Azure DevOps: pools, agents, job requests.
 
+mod access;
 mod body;
 mod discovery;
+mod usage;
 
 use std::collections::BTreeMap;
 
@@ -10,25 +12,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Call, Reply, Site};
-use crate::{
-    spec::TokenSpec,
-    world::{self, DevOpsError, DevOpsFault, JobRequest, OtherAgent, Pool, PoolRef, World},
-};
+use crate::world::{self, DevOpsError, JobRequest, OtherAgent, Pool, PoolRef, World};
+use access::Caller;
+pub(super) use access::sign_in;
 use body::Includes;
+pub(super) use usage::Usage;
 
-const SIGN_IN: &str = "<!DOCTYPE html>\r\n<html><head><title>Azure DevOps Services | Sign In</title></head><body>Sign in</body></html>";
-/// Seconds that a throttled client is asked to wait.
-const THROTTLED_FOR: &str = "30";
 /// The service caps `$top` here, whatever is asked.
 const LARGEST_TOP: usize = 200;
 /// Finished requests that a plain list shows.
 const RECENT: usize = 50;
-
-/// Who calls, and what is withheld from them.
-struct Caller {
-    organization: usize,
-    forbidden_pools: Vec<u32>,
-}
 
 pub(super) fn answer(site: &mut Site, call: &Call) -> Reply {
     let lower = call.lower();
@@ -38,22 +31,34 @@ pub(super) fn answer(site: &mut Site, call: &Call) -> Reply {
         return Reply::html(StatusCode::NOT_FOUND, "<html><body>The resource cannot be found.</body></html>");
     };
     if let Some(fault) = site.world.devops_fault(organization) {
-        return faulty(fault);
+        return access::faulty(fault, call);
     }
-    // Clients look around before they sign in.
+    // Clients look around before they sign in, but not with a token that is wrong.
     if call.method == Method::OPTIONS {
-        return Reply::json(StatusCode::OK, &discovery::locations(rest.first().copied()));
+        let offered = call.header("authorization");
+        let refused = offered.and_then(|_| access::authenticate(site, call, organization).err());
+        let locations = || Reply::json(StatusCode::OK, &discovery::locations(rest.first().copied()));
+        return refused.unwrap_or_else(locations);
     }
-    let Some(forbidden_pools) = authenticate(site, call, organization) else {
-        return Reply::html(StatusCode::NON_AUTHORITATIVE_INFORMATION, SIGN_IN);
+    let caller = match access::authenticate(site, call, organization) {
+        Ok(caller) => caller,
+        Err(refused) => return refused,
     };
-    let caller = Caller { organization, forbidden_pools };
-    match rest {
+    let limit = site.world.organizations().nth(organization).and_then(|known| known.spec.rate_limit.clone());
+    let now = site.world.now();
+    let usage = match limit.map(|limit| site.usage.take(&limit, organization, caller.identity, now)) {
+        Some(Err(refused)) => return refused,
+        Some(Ok(usage)) => usage,
+        None => Vec::new(),
+    };
+    let reply = match rest {
         ["resourceareas"] => Reply::json(StatusCode::OK, &json!({"count": 0, "value": []})),
         ["connectiondata"] => Reply::json(StatusCode::OK, &json!({"locationServiceData": {}})),
         ["distributedtask", "pools", rest @ ..] => pools(&mut site.world, call, &caller, rest),
+        ["distributedtask", "elasticpools", rest @ ..] => elastic_pools(&site.world, call, &caller, rest),
         _ => error(StatusCode::NOT_FOUND, "VssResourceNotFoundException", "The resource cannot be found."),
-    }
+    };
+    usage.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
 }
 
 fn class(call: &Call, rest: &[&str]) -> world::Call {
@@ -68,36 +73,6 @@ fn class(call: &Call, rest: &[&str]) -> world::Call {
     }
 }
 
-/// A personal access token of the organisation, or an Entra token of a member. The answer is what it may not see.
-fn authenticate(site: &Site, call: &Call, organization: usize) -> Option<Vec<u32>> {
-    let spec = &site.world.organizations().nth(organization)?.spec;
-    if let Some(client) = site.tokens.client(call) {
-        let client = site.world.clients().get(client)?;
-        let member = spec.members.iter().any(|member| member.eq_ignore_ascii_case(&client.client_id));
-        return member.then(Vec::new);
-    }
-    let offered = call.header("authorization")?.strip_prefix("Basic ").and_then(decode_base64)?;
-    let (_, offered) = offered.split_once(':')?;
-    let known = spec.tokens.iter().find(|token| token.value.is(offered));
-    known.map(|TokenSpec { forbidden_pools, .. }| forbidden_pools.clone())
-}
-
-fn faulty(fault: DevOpsFault) -> Reply {
-    match fault {
-        DevOpsFault::SignIn => Reply::html(StatusCode::NON_AUTHORITATIVE_INFORMATION, SIGN_IN),
-        DevOpsFault::Throttle => {
-            let message = "TF400733: The request has been canceled: Request was blocked due to exceeding usage of resource 'Concurrency' in namespace 'User'.";
-            error(StatusCode::TOO_MANY_REQUESTS, "RequestBlockedException", message)
-                .header("retry-after", THROTTLED_FOR)
-                .header("x-ratelimit-resource", "Concurrency")
-                .header("x-ratelimit-remaining", "0")
-        }
-        DevOpsFault::Unavailable => {
-            Reply::html(StatusCode::SERVICE_UNAVAILABLE, "<html><body>Service unavailable</body></html>")
-        }
-    }
-}
-
 fn pools(world: &mut World, call: &Call, caller: &Caller, rest: &[&str]) -> Reply {
     let Some((id, rest)) = rest.split_first() else {
         return Reply::json(
@@ -108,7 +83,7 @@ fn pools(world: &mut World, call: &Call, caller: &Caller, rest: &[&str]) -> Repl
                 let listed = call
                     .parameter("poolids")
                     .is_none_or(|ids| ids.split(',').any(|id| id.trim().parse() == Ok(spec.id)));
-                named && listed && !caller.forbidden_pools.contains(&spec.id)
+                named && listed && caller.sees(spec.id)
             }),
         );
     };
@@ -121,7 +96,7 @@ fn pools(world: &mut World, call: &Call, caller: &Caller, rest: &[&str]) -> Repl
     };
     let pool = PoolRef { organization: caller.organization, pool: index };
     let Some(found) = world.pool(pool) else { return Reply::empty(StatusCode::NOT_FOUND) };
-    if caller.forbidden_pools.contains(&found.spec.id) {
+    if !caller.sees(found.spec.id) {
         let message = format!("Access denied: View permissions are needed for pool {}.", found.spec.id);
         return error(StatusCode::FORBIDDEN, "AccessDeniedException", &message);
     }
@@ -143,6 +118,25 @@ fn pools(world: &mut World, call: &Call, caller: &Caller, rest: &[&str]) -> Repl
         }
     };
     done.unwrap_or_else(|refused| refused)
+}
+
+/// The pools that Azure DevOps sizes itself, read only.
+fn elastic_pools(world: &World, call: &Call, caller: &Caller, rest: &[&str]) -> Reply {
+    let all = || body::elastic_pools(world, caller.organization, |spec| caller.sees(spec.id));
+    match (&call.method, rest) {
+        (&Method::GET, []) => {
+            let value: Vec<Value> = all().collect();
+            Reply::json(StatusCode::OK, &json!({"count": value.len(), "value": value}))
+        }
+        (&Method::GET, [id]) => match all().find(|pool| pool["poolId"].as_u64() == id.parse().ok()) {
+            Some(pool) => Reply::json(StatusCode::OK, &pool),
+            None => {
+                let message = format!("No elastic pool found with identifier {id}.");
+                error(StatusCode::NOT_FOUND, "ElasticPoolDoesNotExistException", &message)
+            }
+        },
+        _ => error(StatusCode::NOT_FOUND, "VssResourceNotFoundException", "The resource cannot be found."),
+    }
 }
 
 fn agents(pool: &Pool, call: &Call, base: &str, world: &World) -> Reply {
@@ -301,28 +295,4 @@ fn error(status: StatusCode, key: &str, message: &str) -> Reply {
         "eventId": 3000,
     });
     Reply::json(status, &body)
-}
-
-/// Standard base 64, with or without padding.
-fn decode_base64(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for character in text.trim().trim_end_matches('=').bytes() {
-        let value = match character {
-            b'A'..=b'Z' => character - b'A',
-            b'a'..=b'z' => character - b'a' + 26,
-            b'0'..=b'9' => character - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from((bits >> held) & 0xff).ok()?);
-            bits &= (1 << held) - 1;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Distribution, OrganizationSpec, ScaleSetSpec, WorldSpec};
+use super::{ClientSpec, Distribution, Key, OrganizationSpec, ScaleSetSpec, SubnetSpec, WorldSpec};
 
 /// What is wrong in a world file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,13 @@ impl WorldSpec {
             if !clients.insert(client.client_id.to_ascii_lowercase()) {
                 return Err(SpecError::new(format!("clients[{n}].clientID"), "is given twice"));
             }
+            check_client(client, &format!("clients[{n}]"))?;
+        }
+        for (n, id) in self.managed_identities.iter().enumerate() {
+            if !clients.contains(&id.to_ascii_lowercase()) {
+                let path = format!("managedIdentities[{n}]");
+                return Err(SpecError::new(path, "must be the clientID of one of clients"));
+            }
         }
         let mut organizations = BTreeSet::new();
         for (n, organization) in self.organizations.iter().enumerate() {
@@ -80,6 +87,13 @@ impl WorldSpec {
                 return Err(SpecError::new(format!("{path}.name"), "is given twice"));
             }
             check_organization(organization, &path)?;
+        }
+        let mut quotas = BTreeSet::new();
+        for (n, quota) in self.quotas.iter().enumerate() {
+            let place = (quota.subscription_id.to_ascii_lowercase(), quota.location.to_ascii_lowercase());
+            if !quotas.insert(place) {
+                return Err(SpecError::new(format!("quotas[{n}].location"), "is given twice"));
+            }
         }
         let mut sets = BTreeSet::new();
         for (n, set) in self.scale_sets.iter().enumerate() {
@@ -110,6 +124,9 @@ impl WorldSpec {
                 format!("{path}.capacity"),
                 format!("must be at most {}", set.largest()),
             ));
+        }
+        if let Some(subnet) = &set.subnet {
+            check_subnet(subnet, set.capacity, &format!("{path}.subnet"))?;
         }
         let timings = &set.timings;
         check_distributions(
@@ -147,7 +164,59 @@ impl ScaleSetSpec {
     }
 }
 
+fn check_subnet(subnet: &SubnetSpec, vms: u32, path: &str) -> Result<(), SpecError> {
+    let segments: Vec<String> = subnet.id.split('/').map(str::to_lowercase).collect();
+    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is_subnet = matches!(
+        parts.as_slice(),
+        [
+            "",
+            "subscriptions",
+            _,
+            "resourcegroups",
+            _,
+            "providers",
+            "microsoft.network",
+            "virtualnetworks",
+            _,
+            "subnets",
+            _
+        ]
+    );
+    if !is_subnet || parts.iter().skip(1).any(|part| part.is_empty()) {
+        return Err(SpecError::new(
+            format!("{path}.id"),
+            "must be /subscriptions/<guid>/resourceGroups/<name>/providers/Microsoft.Network/virtualNetworks/<name>/subnets/<name>",
+        ));
+    }
+    if subnet.used.saturating_add(vms) > subnet.addresses {
+        return Err(SpecError::new(
+            format!("{path}.addresses"),
+            "must be enough for the used ones and the capacity",
+        ));
+    }
+    Ok(())
+}
+
+fn check_client(client: &ClientSpec, path: &str) -> Result<(), SpecError> {
+    for (n, certificate) in client.certificates.iter().enumerate() {
+        Key::read(certificate)
+            .map_err(|reason| SpecError::new(format!("{path}.certificates[{n}]"), reason))?;
+    }
+    for (n, federated) in client.federated.iter().enumerate() {
+        let read = federated.keys.as_deref().map(Key::read).transpose();
+        read.map_err(|reason| SpecError::new(format!("{path}.federated[{n}].keys"), reason))?;
+    }
+    Ok(())
+}
+
 fn check_organization(organization: &OrganizationSpec, path: &str) -> Result<(), SpecError> {
+    if organization.parallel_jobs == Some(0) {
+        return Err(SpecError::new(format!("{path}.parallelJobs"), "must be at least 1"));
+    }
+    if organization.rate_limit.as_ref().is_some_and(|limit| limit.tstu == 0) {
+        return Err(SpecError::new(format!("{path}.rateLimit.tstu"), "must be at least 1"));
+    }
     let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (n, pool) in organization.pools.iter().enumerate() {
         if !ids.insert(pool.id) {

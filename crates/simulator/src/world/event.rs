@@ -6,8 +6,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::{
+    OperationError,
     id::{AgentRef, PoolRef, VmRef},
     request::JobSpec,
 };
@@ -16,7 +18,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) enum Event {
     VmRunning { vm: VmRef, epoch: u32 },
-    VmFailed { vm: VmRef, epoch: u32 },
+    VmFailed { vm: VmRef, epoch: u32, error: Box<OperationError> },
+    VmStopped { vm: VmRef, epoch: u32 },
     VmGone { vm: VmRef },
     AgentRegisters { vm: VmRef, epoch: u32 },
     AgentOnline { agent: AgentRef, session: u64 },
@@ -25,6 +28,8 @@ pub(crate) enum Event {
     JobReceived { pool: PoolRef, request: u64 },
     JobFinished { pool: PoolRef, request: u64 },
     LockExpired { pool: PoolRef, request: u64 },
+    OperationCut { operation: Uuid },
+    FaultEnds,
 }
 
 /// The queue: by time, then in the order of scheduling.

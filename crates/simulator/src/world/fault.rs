@@ -1,9 +1,12 @@
 //! Faults: what goes wrong, where, and until when.
 
+mod azure;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::id::SetRef;
+pub use azure::{AzureFault, AzureTrouble, Stage};
 
 /// What Azure DevOps does wrong for an organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,22 +18,12 @@ pub enum DevOpsFault {
     Throttle,
     /// Every call gets 503.
     Unavailable,
-}
-
-/// What Azure does wrong for a scale set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AzureFault {
     /// Every call gets 403.
     Forbidden,
-    /// Every call gets 429.
-    Throttle,
-    /// Every call gets 503.
-    Unavailable,
-    /// New VMs fail: some are listed as Failed, some are never listed, and the operation fails.
-    AllocationFailed,
-    /// Growth is refused for want of quota.
-    Quota,
+    /// Every call gets 401.
+    Unauthorized,
+    /// Every call is sent to the sign-in page: 302.
+    Redirect,
 }
 
 /// Where a fault is.
@@ -39,7 +32,17 @@ pub enum Fault {
     /// In an organisation, by its index in the world file.
     DevOps(usize, DevOpsFault),
     /// In a scale set.
-    Azure(SetRef, AzureFault),
+    Azure(SetRef, AzureTrouble),
+}
+
+impl Fault {
+    /// The same thing in the same place, whatever it lets through.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Azure(at, one), Self::Azure(there, other)) => at == there && one.kind == other.kind,
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// The faults of a world, each with its end.
@@ -50,7 +53,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn set(&mut self, fault: Fault, until: Option<Timestamp>) {
-        self.active.retain(|(known, _)| *known != fault);
+        self.active.retain(|(known, _)| !known.is_same(&fault));
         self.active.push((fault, until));
     }
 
@@ -58,9 +61,27 @@ impl Faults {
         self.active.clear();
     }
 
-    pub(crate) fn azure(&self, set: SetRef, now: Timestamp) -> impl Iterator<Item = AzureFault> {
+    /// Ends what is wrong with one scale set.
+    pub(crate) fn clear_azure(&mut self, set: SetRef) {
+        self.active.retain(|(fault, _)| !matches!(fault, Fault::Azure(at, _) if *at == set));
+    }
+
+    /// So many VMs have come: less is left of what the faults let through.
+    pub(crate) fn consume(&mut self, set: SetRef, vms: u32) {
+        for (fault, _) in &mut self.active {
+            if let Fault::Azure(at, trouble) = fault
+                && *at == set
+                // A quota is a bound on what there is, not on what comes.
+                && trouble.kind != AzureFault::Quota
+            {
+                trouble.allows = trouble.allows.saturating_sub(vms);
+            }
+        }
+    }
+
+    pub(crate) fn azure(&self, set: SetRef, now: Timestamp) -> impl Iterator<Item = AzureTrouble> {
         self.at(now).filter_map(move |fault| match fault {
-            Fault::Azure(at, kind) if at == set => Some(kind),
+            Fault::Azure(at, trouble) if at == set => Some(trouble),
             Fault::Azure(..) | Fault::DevOps(..) => None,
         })
     }

@@ -45,8 +45,8 @@ impl World {
         if refused {
             self.tally.cancelled += 1;
             self.finish(pool, id, JobResult::Failed);
-        } else if let Some(agent) = self.choose(pool, id) {
-            self.assign(AgentRef { pool, id: agent }, id);
+        } else if self.may_start(pool.organization) || job.maintenance_of.is_some() {
+            self.start(pool, id);
         }
         Some(id)
     }
@@ -56,9 +56,45 @@ impl World {
         found.choose_agent(request, &mut self.rng)
     }
 
+    fn start(&mut self, pool: PoolRef, request: u64) {
+        if let Some(agent) = self.choose(pool, request) {
+            self.assign(AgentRef { pool, id: agent }, request);
+        }
+    }
+
+    /// Whether the organisation has a parallel job left.
+    fn may_start(&self, organization: usize) -> bool {
+        self.organizations
+            .get(organization)
+            .is_none_or(|known| known.spec.parallel_jobs.is_none_or(|most| known.running < most))
+    }
+
+    /// Starts the jobs of all pools that have waited longest, while parallel jobs are left.
+    fn fill(&mut self, organization: usize) {
+        let Some(known) = self.organizations.get(organization) else { return };
+        let mut waiting: Vec<(u64, PoolRef)> = known
+            .pools
+            .iter()
+            .enumerate()
+            .flat_map(|(pool, found)| {
+                let open =
+                    found.open_requests().filter(|job| job.is_waiting() && job.maintenance_of.is_none());
+                open.map(move |job| (job.id, PoolRef { organization, pool }))
+            })
+            .collect();
+        waiting.sort_unstable_by_key(|(id, _)| *id);
+        for (id, pool) in waiting {
+            if !self.may_start(organization) {
+                return;
+            }
+            self.start(pool, id);
+        }
+    }
+
     /// Gives an agent that has become free the job that has waited longest.
     pub(super) fn offer(&mut self, agent: AgentRef) {
-        let next = self.pool_mut(agent.pool).and_then(|pool| pool.next_request_for(agent.id));
+        let may_start = self.may_start(agent.pool.organization);
+        let next = self.pool_mut(agent.pool).and_then(|pool| pool.next_request_for(agent.id, may_start));
         if let Some(request) = next {
             self.assign(agent, request);
         }
@@ -76,6 +112,10 @@ impl World {
         job.assigned_at = Some(now);
         job.agent = Some((agent.id, Arc::clone(&name)));
         let wait = now.duration_since(job.queued_at);
+        let counts = job.maintenance_of.is_none();
+        if let Some(organization) = self.organizations.get_mut(agent.pool.organization) {
+            organization.running += u32::from(counts);
+        }
         self.tally.wait(wait);
         self.write_job(agent.pool, Kind::JobAssigned, request, Some(name), None);
         if alive {
@@ -140,18 +180,33 @@ impl World {
         self.write_job(pool, Kind::JobFinished, request, name, Some(result.name()));
         let Some((id, _)) = job.agent else { return };
         let agent = AgentRef { pool, id };
+        if let Some(organization) = self.organizations.get_mut(pool.organization) {
+            organization.running =
+                organization.running.saturating_sub(u32::from(job.maintenance_of.is_none()));
+        }
+        self.free(agent, request, result, job.killed.is_none());
+        // A parallel job that is free again goes to the job that has waited longest, in whichever pool.
+        let limited =
+            self.organizations.get(pool.organization).is_some_and(|known| known.spec.parallel_jobs.is_some());
+        if limited {
+            self.fill(pool.organization);
+        }
+        self.offer(agent);
+    }
+
+    fn free(&mut self, agent: AgentRef, request: u64, result: JobResult, alive: bool) {
+        let now = self.now;
         let Some(found) = self.agent_mut(agent) else { return };
         found.request = None;
         found.last_completed = Some(Completed { request, at: now, result });
-        let leaves = job.killed.is_none() && found.process.is_some_and(|process| process.once);
+        let leaves = alive && found.process.is_some_and(|process| process.once);
         if leaves {
             self.end_process(agent, None);
             self.set_offline(agent);
         }
-        if let Some(found) = self.pool_mut(pool) {
-            found.refresh(id);
+        if let Some(found) = self.pool_mut(agent.pool) {
+            found.refresh(agent.id);
         }
-        self.offer(agent);
     }
 
     fn write_job(

@@ -20,6 +20,8 @@ pub enum Kind {
     VmDeleting,
     /// A VM is gone.
     VmDeleted,
+    /// A VM is being stopped or started, or has stopped.
+    VmPowerChanged,
     /// The capacity was written.
     CapacityChanged,
     /// The tags were written.
@@ -89,6 +91,7 @@ impl fmt::Display for Entry {
             Kind::VmReimaging => "VM is being reimaged",
             Kind::VmDeleting => "VM is being deleted",
             Kind::VmDeleted => "VM deleted",
+            Kind::VmPowerChanged => "VM power changed",
             Kind::CapacityChanged => "capacity written",
             Kind::TagsChanged => "tags written",
             Kind::OperationStarted => "operation started",

@@ -1,29 +1,21 @@
-//! The life of VMs and of the agents on them.
+//! The life of VMs.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod process;
+
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::{
-    Agent, AgentRef, Bootstrap, Instance, KilledBy, Kind, OperationError, PoolRef, Power, Provisioning,
-    SetRef, VmRef, World,
-    agent::{Lost, Process},
-    azure::ALLOCATION_FAILED,
-    demand::ClassId,
+    Agent, AgentRef, AzureFault, Instance, KilledBy, Kind, OperationError, PoolRef, Power, PowerAction,
+    Protection, Provisioning, SetRef, VmRef, World,
+    agent::Process,
     event::{Event, after},
     journal::Parts,
+    scale_set::EXTENSION_FAILED,
 };
 use crate::spec::Distribution;
-
-/// An agent that announces itself.
-#[derive(Debug)]
-pub(super) struct Registration {
-    pub(super) name: Arc<str>,
-    pub(super) version: Arc<str>,
-    pub(super) capabilities: Arc<BTreeMap<String, String>>,
-    pub(super) vm: Option<VmRef>,
-    pub(super) once: bool,
-}
+pub(super) use process::Registration;
 
 impl World {
     /// Adds an instance to the list.
@@ -36,19 +28,23 @@ impl World {
         let (vm_id, serial) = (self.guid(), self.serial());
         let found = self.sets.get_mut(set.0)?;
         let id = found.take_id();
-        let computer_name = found.computer_name(id);
+        let (name, computer_name) = found.names(id, self.facts.computer_name_digits, &mut self.rng);
+        let scale_in = found.placed < found.spec.protected;
+        found.placed = found.placed.saturating_add(1);
         let agent = Some(Arc::clone(&computer_name));
         let power = if provisioning == Provisioning::Succeeded { Power::Running } else { Power::Starting };
         found.instances.insert(
             id,
             Instance {
                 id,
+                name,
                 vm_id,
                 computer_name,
                 provisioning,
                 power,
                 created_at: self.now,
                 failure: None,
+                protection: Protection { scale_in, actions: false },
                 serial,
                 epoch: 0,
                 agent: None,
@@ -75,11 +71,18 @@ impl World {
     }
 
     pub(super) fn vm_running(&mut self, vm: VmRef, epoch: u32) {
+        let mut faults = self.faults.azure(vm.set, self.now);
+        let fails = faults.any(|trouble| trouble.kind == AzureFault::ExtensionFails);
+        drop(faults);
         let Some(instance) = self.instance_mut(vm, epoch) else { return };
         instance.provisioning = Provisioning::Succeeded;
         instance.power = Power::Running;
         instance.failure = None;
         self.write_vm(vm, Kind::VmRunning, None);
+        if fails {
+            self.extension_fails(vm);
+            return;
+        }
         self.vm_done(vm);
         if self.bootstraps.get(vm.set.0).is_some_and(Option::is_some)
             && let Some(register) = self.sets.get(vm.set.0).map(|set| set.spec.timings.register)
@@ -88,15 +91,34 @@ impl World {
         }
     }
 
-    pub(super) fn vm_failed(&mut self, vm: VmRef, epoch: u32) {
+    /// The machine runs, but what should have set it up has failed: Azure calls the VM failed, and no agent comes.
+    fn extension_fails(&mut self, vm: VmRef) {
+        let Some(found) = self.sets.get_mut(vm.set.0) else { return };
+        let extension = found.extension().to_owned();
+        let Some(instance) = found.instances.get_mut(&vm.instance) else { return };
+        let message = format!(
+            "VM has reported a failure when processing extension '{extension}'. Error message: \"Enable failed: failed to execute command: command terminated with exit status=1\"."
+        );
+        let error = OperationError::new(EXTENSION_FAILED, &message);
+        instance.provisioning = Provisioning::Failed;
+        instance.failure = Some(error.clone());
+        self.vm_has_failed(vm, error);
+    }
+
+    pub(super) fn vm_failed(&mut self, vm: VmRef, epoch: u32, error: OperationError) {
         let Some(instance) = self.instance_mut(vm, epoch) else { return };
         instance.provisioning = Provisioning::Failed;
         instance.power = Power::Stopped;
-        instance.failure = Some(ALLOCATION_FAILED.code);
-        let operation = instance.operation;
-        self.write_vm(vm, Kind::VmFailed, Some(ALLOCATION_FAILED.code));
+        instance.failure = Some(error.clone());
+        self.vm_has_failed(vm, error);
+    }
+
+    fn vm_has_failed(&mut self, vm: VmRef, error: OperationError) {
+        self.write_vm(vm, Kind::VmFailed, Some(error.code));
+        let target = self.instance_id(vm).map(Arc::from);
+        let operation = self.sets.get(vm.set.0).and_then(|set| set.instances.get(&vm.instance)?.operation);
         if let Some(operation) = operation {
-            self.fail_operation(operation, OperationError { target: Some(vm.instance), ..ALLOCATION_FAILED });
+            self.fail_operation(operation, OperationError { target, ..error });
         }
         self.vm_done(vm);
     }
@@ -119,13 +141,17 @@ impl World {
         self.preempt(older);
         self.write_vm(vm, Kind::VmDeleting, Some(by.name()));
         self.process_dies(vm, by);
-        self.schedule(delete, Event::VmGone { vm });
+        self.schedule_vm(operation, delete, Event::VmGone { vm });
     }
 
     pub(super) fn reimage_vm(&mut self, set: SetRef, id: u64, operation: Uuid) {
+        let vm_id = (!self.facts.reimage_keeps_vm_id).then(|| self.guid());
+        let created_at = (!self.facts.reimage_keeps_time_created).then_some(self.now);
         let Some(found) = self.sets.get_mut(set.0) else { return };
         let reimage = found.spec.timings.reimage;
         let Some(instance) = found.instances.get_mut(&id) else { return };
+        instance.vm_id = vm_id.unwrap_or(instance.vm_id);
+        instance.created_at = created_at.unwrap_or(instance.created_at);
         instance.provisioning = Provisioning::Updating;
         instance.power = Power::Starting;
         instance.epoch += 1;
@@ -136,19 +162,55 @@ impl World {
         self.preempt(older);
         self.write_vm(vm, Kind::VmReimaging, None);
         self.process_dies(vm, KilledBy::Reimage);
-        self.schedule(reimage, Event::VmRunning { vm, epoch });
+        self.schedule_vm(operation, reimage, Event::VmRunning { vm, epoch });
+    }
+
+    /// Stops or starts a VM. Its agent dies with what it runs on, and comes back under its old record.
+    pub(super) fn power_vm(&mut self, set: SetRef, id: u64, action: PowerAction, operation: Uuid) {
+        let Some(found) = self.sets.get_mut(set.0) else { return };
+        let timings = &found.spec.timings;
+        let (delete, reimage) = (timings.delete, timings.reimage);
+        let Some(instance) = found.instances.get_mut(&id) else { return };
+        if action == PowerAction::Start && instance.power == Power::Running {
+            return;
+        }
+        instance.provisioning = Provisioning::Updating;
+        instance.power = match action {
+            PowerAction::Deallocate => Power::Deallocating,
+            PowerAction::PowerOff => Power::Stopping,
+            PowerAction::Start | PowerAction::Restart => Power::Starting,
+        };
+        instance.epoch += 1;
+        let older = instance.operation.replace(operation);
+        let vm = VmRef { set, instance: id, serial: instance.serial };
+        let epoch = instance.epoch;
+        self.expect_vm(operation);
+        self.preempt(older);
+        self.write_vm(vm, Kind::VmPowerChanged, Some(action.name()));
+        self.process_dies(vm, KilledBy::Power);
+        match action {
+            PowerAction::Deallocate | PowerAction::PowerOff => {
+                self.schedule_vm(operation, delete, Event::VmStopped { vm, epoch });
+            }
+            PowerAction::Start | PowerAction::Restart => {
+                self.schedule_vm(operation, reimage, Event::VmRunning { vm, epoch });
+            }
+        }
+    }
+
+    pub(super) fn vm_stopped(&mut self, vm: VmRef, epoch: u32) {
+        let Some(instance) = self.instance_mut(vm, epoch) else { return };
+        instance.provisioning = Provisioning::Succeeded;
+        let deallocates = instance.power == Power::Deallocating;
+        instance.power = if deallocates { Power::Deallocated } else { Power::Stopped };
+        let word = instance.power.name();
+        self.write_vm(vm, Kind::VmPowerChanged, Some(word));
+        self.vm_done(vm);
     }
 
     fn preempt(&mut self, operation: Option<Uuid>) {
         if let Some(operation) = operation {
-            self.fail_operation(
-                operation,
-                OperationError {
-                    code: "OperationPreempted",
-                    message: "Operation execution has been preempted by a more recent operation.",
-                    target: None,
-                },
-            );
+            self.fail_operation(operation, OperationError::preempted());
             self.step_operation(operation);
         }
     }
@@ -177,145 +239,6 @@ impl World {
         }
         if let Some(agent) = self.register_vm(vm) {
             self.schedule_online(agent);
-        }
-    }
-
-    fn register_vm(&mut self, vm: VmRef) -> Option<AgentRef> {
-        let Bootstrap { pool, once, version, capabilities } = self.bootstraps.get(vm.set.0)?.clone()?;
-        let name = Arc::clone(&self.sets.get(vm.set.0)?.instances.get(&vm.instance)?.computer_name);
-        let agent = self.register(pool, Registration { name, version, capabilities, vm: Some(vm), once })?;
-        self.sets.get_mut(vm.set.0)?.instances.get_mut(&vm.instance)?.agent = Some(agent);
-        Some(agent)
-    }
-
-    /// `config --replace`: a record of the same name keeps its id, its user capabilities and whether it is enabled;
-    /// the process that had it loses its session.
-    pub(super) fn register(&mut self, pool: PoolRef, registration: Registration) -> Option<AgentRef> {
-        let Registration { name, version, capabilities, vm, once } = registration;
-        let known = self.pool(pool)?.agent_named(&name).map(|agent| agent.id);
-        if let Some(id) = known {
-            self.end_process(AgentRef { pool, id }, Some(KilledBy::Replaced));
-        }
-        let session = self.serial();
-        let now = self.now;
-        let process = Some(Process { session, vm, once });
-        let organization = self.organizations.get_mut(pool.organization)?;
-        let found = organization.pools.get_mut(pool.pool)?;
-        let id = if let Some(id) = known {
-            let agent = found.agent_mut(id)?;
-            agent.version = version;
-            agent.system_capabilities = capabilities;
-            agent.process = process;
-            agent.lost = None;
-            if agent.online {
-                agent.set_online(false, now);
-            }
-            found.reclassify(id);
-            id
-        } else {
-            let id = organization.next_agent;
-            organization.next_agent += 1;
-            found.insert_agent(Agent {
-                id,
-                name: Arc::clone(&name),
-                version,
-                enabled: true,
-                online: false,
-                created_at: now,
-                status_changed_at: now,
-                request: None,
-                last_completed: None,
-                system_capabilities: capabilities,
-                user_capabilities: BTreeMap::new(),
-                class: ClassId::default(),
-                process,
-                lost: None,
-            });
-            id
-        };
-        let agent = AgentRef { pool, id };
-        let detail = known.is_some().then(|| Arc::from("replaced the record"));
-        self.write_pool(pool, Kind::AgentRegistered, Parts { agent: Some(name), detail, ..Parts::default() });
-        Some(agent)
-    }
-
-    pub(super) fn schedule_online(&mut self, agent: AgentRef) {
-        let Some(session) = self.process(agent).map(|process| process.session) else { return };
-        let Some(online) = self.service_timing(agent.pool, |timings| timings.online) else { return };
-        self.schedule(online, Event::AgentOnline { agent, session });
-    }
-
-    pub(super) fn agent_online(&mut self, agent: AgentRef, session: u64) {
-        let now = self.now;
-        let Some(pool) = self.pool_mut(agent.pool) else { return };
-        let Some(found) = pool.agent_mut(agent.id) else { return };
-        if found.process.is_none_or(|process| process.session != session) {
-            return;
-        }
-        found.set_online(true, now);
-        let name = Arc::clone(&found.name);
-        pool.refresh(agent.id);
-        self.write_pool(agent.pool, Kind::AgentOnline, Parts { agent: Some(name), ..Parts::default() });
-        self.offer(agent);
-    }
-
-    /// The service has noticed that a process is gone.
-    pub(super) fn agent_offline(&mut self, agent: AgentRef, session: u64) {
-        let lost = self
-            .pool(agent.pool)
-            .and_then(|pool| pool.agent(agent.id))
-            .is_some_and(|found| found.lost.is_some_and(|lost| lost.session == session));
-        if lost {
-            self.set_offline(agent);
-        }
-    }
-
-    pub(super) fn set_offline(&mut self, agent: AgentRef) {
-        let now = self.now;
-        let Some(pool) = self.pool_mut(agent.pool) else { return };
-        let Some(found) = pool.agent_mut(agent.id) else { return };
-        found.lost = None;
-        if !found.online {
-            return;
-        }
-        found.set_online(false, now);
-        let name = Arc::clone(&found.name);
-        pool.refresh(agent.id);
-        self.write_pool(agent.pool, Kind::AgentOffline, Parts { agent: Some(name), ..Parts::default() });
-    }
-
-    /// The process on a VM dies without a word: the service believes in it for a while, and its job is lost.
-    fn process_dies(&mut self, vm: VmRef, by: KilledBy) {
-        let instance = self.sets.get_mut(vm.set.0).and_then(|set| set.instances.get_mut(&vm.instance));
-        let Some(agent) = instance.and_then(|instance| instance.agent.take()) else { return };
-        let session = self.process(agent).map(|process| process.session);
-        self.end_process(agent, Some(by));
-        let online = self.agent_mut(agent).is_some_and(|found| {
-            found.lost = session.filter(|_| found.online).map(|session| Lost { session, by });
-            found.lost.is_some()
-        });
-        if online
-            && let Some(session) = session
-            && let Some(offline) = self.service_timing(agent.pool, |timings| timings.offline)
-        {
-            self.schedule(offline, Event::AgentOffline { agent, session });
-        }
-    }
-
-    /// Ends the process behind a record, if there is one. With `by`, its job dies with it.
-    pub(super) fn end_process(&mut self, agent: AgentRef, by: Option<KilledBy>) {
-        let Some(found) = self.agent_mut(agent) else { return };
-        let process = found.process.take();
-        let request = found.request;
-        if let Some(vm) = process.and_then(|process| process.vm)
-            && let Some(instance) =
-                self.sets.get_mut(vm.set.0).and_then(|set| set.instances.get_mut(&vm.instance))
-            && instance.serial == vm.serial
-        {
-            instance.agent = None;
-        }
-        if let (Some(_), Some(request), Some(by)) = (process, request, by) {
-            self.kill(agent.pool, request, by);
         }
     }
 

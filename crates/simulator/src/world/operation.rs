@@ -1,5 +1,7 @@
 //! Long-running operations of Azure.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -14,6 +16,37 @@ pub enum OperationKind {
     Delete,
     /// A reimage of instances.
     Reimage,
+    /// A change of what runs.
+    Power(PowerAction),
+    /// Instances get the latest model.
+    Upgrade,
+    /// A change of one instance's protection.
+    Protect,
+}
+
+/// A change of what runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerAction {
+    /// Stops it and gives its host back.
+    Deallocate,
+    /// Stops it; it is paid for still.
+    PowerOff,
+    /// Starts it.
+    Start,
+    /// Stops and starts it.
+    Restart,
+}
+
+impl PowerAction {
+    /// The word of the REST API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deallocate => "deallocate",
+            Self::PowerOff => "poweroff",
+            Self::Start => "start",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 impl OperationKind {
@@ -23,6 +56,9 @@ impl OperationKind {
             Self::Update => "update",
             Self::Delete => "delete",
             Self::Reimage => "reimage",
+            Self::Power(action) => action.name(),
+            Self::Upgrade => "manualupgrade",
+            Self::Protect => "protection",
         }
     }
 }
@@ -58,9 +94,9 @@ pub struct OperationError {
     /// Azure's code.
     pub code: &'static str,
     /// What has happened.
-    pub message: &'static str,
+    pub message: Arc<str>,
     /// The instance id.
-    pub target: Option<u64>,
+    pub target: Option<Arc<str>>,
 }
 
 /// A long-running operation.
@@ -82,4 +118,18 @@ pub struct Operation {
     pub error: Option<OperationError>,
     /// Instances that it still waits for.
     pub(crate) pending: usize,
+    /// It will end Canceled, because Azure says that something newer has taken over.
+    pub(crate) preempted: bool,
+    /// It does not end before its fault is over.
+    pub(crate) held: bool,
+}
+
+impl OperationError {
+    pub(crate) fn new(code: &'static str, message: &str) -> Self {
+        Self { code, message: Arc::from(message), target: None }
+    }
+
+    pub(crate) fn preempted() -> Self {
+        Self::new("OperationPreempted", "Operation execution has been preempted by a more recent operation.")
+    }
 }

@@ -216,11 +216,14 @@ impl Pool {
         Some(request)
     }
 
-    /// The longest-waiting request that this agent can take.
-    pub(crate) fn next_request_for(&mut self, agent: u64) -> Option<u64> {
+    /// The longest-waiting request that this agent can take; only maintenance of it unless `may_start` a job.
+    pub(crate) fn next_request_for(&mut self, agent: u64, may_start: bool) -> Option<u64> {
         let Self { agents, catalogue, waiting, bound, .. } = self;
         let agent = agents.get(&agent).filter(|agent| agent.is_free())?;
         let own = bound.get(&agent.id).and_then(BTreeSet::first).copied();
+        if !may_start {
+            return own;
+        }
         let mut best = own;
         for (demands, ids) in waiting {
             let Some(first) = ids.first().copied() else { continue };

@@ -1,9 +1,11 @@
 //! Sums over everything that has happened.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+
+use super::id::SetRef;
 
 /// Classes of REST calls, along the clouds' own throttling groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -11,16 +13,28 @@ use serde::Serialize;
 pub enum Call {
     /// Azure: a scale set is read.
     ScaleSetGet,
-    /// Azure: instances are listed.
+    /// Azure: instances, scale sets or their states are listed.
     InstanceList,
     /// Azure: one instance is read.
     InstanceGet,
-    /// Azure: the scale set is written, or instances are reimaged.
+    /// Azure: the scale set is written, or instances are reimaged, started or restarted.
     ScaleSetUpdate,
-    /// Azure: instances are deleted.
+    /// Azure: instances are deleted, deallocated or stopped.
     InstanceDelete,
+    /// Azure: one instance is written.
+    InstanceUpdate,
+    /// Azure: VMs are listed.
+    MachineList,
+    /// Azure: one VM is read.
+    MachineGet,
+    /// Azure: one VM is reimaged, started or restarted.
+    MachineUpdate,
+    /// Azure: one VM is deleted, deallocated or stopped.
+    MachineDelete,
     /// Azure: an operation is polled.
     OperationGet,
+    /// Azure: quotas, autoscale settings, networks or tags are read.
+    SurroundingsGet,
     /// Azure: anything else.
     AzureOther,
     /// Entra: a token is asked for.
@@ -49,6 +63,9 @@ pub enum KilledBy {
     /// The capacity was lowered, and the platform chose its victims.
     #[serde(rename = "PATCH sku.capacity")]
     Capacity,
+    /// Instances were deallocated, stopped or restarted.
+    #[serde(rename = "POST power")]
+    Power,
     /// Another machine took over the agent's record.
     #[serde(rename = "PUT agent")]
     Replaced,
@@ -61,6 +78,7 @@ impl KilledBy {
             Self::Delete => "POST delete",
             Self::Reimage => "POST reimage",
             Self::Capacity => "PATCH sku.capacity",
+            Self::Power => "POST power",
             Self::Replaced => "PUT agent",
         }
     }
@@ -95,6 +113,7 @@ pub struct Tally {
     vm_time: SignedDuration,
     counted_to: Timestamp,
     calls: BTreeMap<Call, CallCount>,
+    scoped: BTreeMap<(Call, Scope), CallCount>,
 }
 
 /// How often a class of calls came.
@@ -105,10 +124,44 @@ pub struct CallCount {
     pub total: u64,
     /// The most in one minute of the clock.
     pub max_per_minute: u32,
+    /// Refused because a limit was reached.
+    pub throttled: u64,
     #[serde(skip)]
     minute: i64,
     #[serde(skip)]
     in_minute: u32,
+}
+
+/// The most calls of a class in one minute of the clock, from where they are limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Busiest {
+    /// Over everything.
+    pub total: u32,
+    /// In the busiest subscription.
+    pub subscription: u32,
+    /// In the busiest scale set.
+    pub scale_set: u32,
+    /// That scale set's name.
+    pub of: Option<Arc<str>>,
+}
+
+/// What calls are counted for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    Subscription(String),
+    ScaleSet(SetRef, Arc<str>),
+}
+
+impl CallCount {
+    fn add(&mut self, minute: i64) {
+        if self.minute != minute {
+            (self.minute, self.in_minute) = (minute, 0);
+        }
+        self.total += 1;
+        self.in_minute += 1;
+        self.max_per_minute = self.max_per_minute.max(self.in_minute);
+    }
 }
 
 /// How long jobs waited from queue to assignment, in seconds.
@@ -142,6 +195,7 @@ impl Tally {
             vm_time: SignedDuration::ZERO,
             counted_to: started,
             calls: BTreeMap::new(),
+            scoped: BTreeMap::new(),
         }
     }
 
@@ -161,15 +215,42 @@ impl Tally {
         *self.killed_by.entry(by).or_default() += 1;
     }
 
-    pub(crate) fn call(&mut self, now: Timestamp, call: Call) {
-        let count = self.calls.entry(call).or_default();
+    pub(crate) fn call(
+        &mut self,
+        now: Timestamp,
+        call: Call,
+        set: Option<(SetRef, Arc<str>)>,
+        subscription: Option<&str>,
+    ) {
         let minute = now.as_second().div_euclid(60);
-        if count.minute != minute {
-            (count.minute, count.in_minute) = (minute, 0);
+        self.calls.entry(call).or_default().add(minute);
+        let set = set.map(|(set, name)| Scope::ScaleSet(set, name));
+        let subscription = subscription.map(|id| Scope::Subscription(id.to_ascii_lowercase()));
+        for scope in [set, subscription].into_iter().flatten() {
+            self.scoped.entry((call, scope)).or_default().add(minute);
         }
-        count.total += 1;
-        count.in_minute += 1;
-        count.max_per_minute = count.max_per_minute.max(count.in_minute);
+    }
+
+    pub(crate) fn throttled(&mut self, call: Call) {
+        self.calls.entry(call).or_default().throttled += 1;
+    }
+
+    /// The busiest minutes of a class of calls.
+    pub fn busiest(&self, call: Call) -> Busiest {
+        let total = self.calls.get(&call).map_or(0, |count| count.max_per_minute);
+        let mut busiest = Busiest { total, ..Busiest::default() };
+        for ((_, scope), count) in self.scoped.iter().filter(|((of, _), _)| *of == call) {
+            let most = count.max_per_minute;
+            match scope {
+                Scope::Subscription(_) => busiest.subscription = busiest.subscription.max(most),
+                Scope::ScaleSet(_, name) if most > busiest.scale_set => {
+                    busiest.scale_set = most;
+                    busiest.of = Some(Arc::clone(name));
+                }
+                Scope::ScaleSet(..) => {}
+            }
+        }
+        busiest
     }
 
     /// Time of VMs from creation until they are gone, all added up, until `now`.
@@ -181,12 +262,6 @@ impl Tally {
     /// The REST calls by class.
     pub fn calls(&self) -> &BTreeMap<Call, CallCount> {
         &self.calls
-    }
-
-    /// Calls of a class in the current minute.
-    pub fn calls_in_minute(&self, now: Timestamp, call: Call) -> u32 {
-        let minute = now.as_second().div_euclid(60);
-        self.calls.get(&call).filter(|count| count.minute == minute).map_or(0, |count| count.in_minute)
     }
 
     /// How long jobs have waited.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod face;
+pub(crate) mod jwt;
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_simulator::{

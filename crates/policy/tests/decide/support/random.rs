@@ -124,6 +124,8 @@ prop_compose! {
         queued in 0..6_i64,
         phantom in option::weighted(0.2, 0..12_u32),
         taken in option::weighted(0.2, 1..40_i64),
+        flexible in any::<bool>(),
+        parallel_jobs in option::weighted(0.3, 0..6_u32),
     ) -> Scene {
         machines.sort_by(|a, b| a.vm.vm_id.cmp(&b.vm.vm_id));
         machines.dedup_by(|a, b| a.vm.vm_id == b.vm.vm_id);
@@ -135,6 +137,10 @@ prop_compose! {
             machines.push(second);
         }
         let mut scene = scene(machines).set("spot").queued(queued);
+        if flexible {
+            scene = scene.flexible("d4");
+        }
+        scene.parallel_jobs = parallel_jobs;
         if let Some(capacity) = phantom {
             scene = scene.capacity("d4", capacity);
         }
@@ -201,13 +207,21 @@ pub(crate) struct Turn {
 pub(crate) struct History {
     pub(crate) pool: Pool,
     pub(crate) times: Times,
+    /// The scale sets are Flexible, and whether their capacity counts VMs until they are gone.
+    pub(crate) flexible: Option<bool>,
     pub(crate) turns: Vec<Turn>,
 }
 
 impl History {
     pub(crate) fn run(&self) -> Run {
         let bindings = self.pool.bindings.iter().map(|binding| binding.name.clone());
-        Run::new(&self.pool, World::new(monday(), bindings, self.times))
+        let mut world = World::new(monday(), bindings, self.times);
+        if let Some(lingers) = self.flexible {
+            for set in world.sets.values_mut() {
+                (set.flexible, set.lingers) = (true, lingers);
+            }
+        }
+        Run::new(&self.pool, world)
     }
 
     /// Whether the standby fits on the scale sets.
@@ -229,6 +243,7 @@ fn a_mishap() -> impl Strategy<Value = Mishap> {
         M::ListsStale,
         M::WritesFail,
         M::OperationsFail,
+        M::PartsFail,
         M::Crash,
         M::MemoryLost,
     ];
@@ -239,6 +254,7 @@ prop_compose! {
     pub(crate) fn a_history()(
         pool in a_pool(),
         run_once in any::<bool>(),
+        flexible in option::of(any::<bool>()),
         start in 60..500_i64,
         turns in vec((a_mishap(), vec(1..25_i64, 0..3), 0..4_u8), 1..40),
     ) -> History {
@@ -247,7 +263,7 @@ prop_compose! {
         let turn = |(mishap, jobs, rare): (Mishap, Vec<i64>, u8)| {
             Turn { mishap, jobs: if rare == 0 { jobs } else { Vec::new() } }
         };
-        History { pool, times, turns: turns.into_iter().map(turn).collect() }
+        History { pool, times, flexible, turns: turns.into_iter().map(turn).collect() }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Mishap {
     WritesFail,
     /// What is accepted in this pass ends badly.
     OperationsFail,
+    /// Some VMs' own operations are refused.
+    PartsFail,
     /// The operator stops after its deeds, before it has recorded what became of them.
     Crash,
     /// Somebody has deleted the status, and the operator is restarted.
@@ -160,6 +162,7 @@ impl Run {
             blocked: None,
             scale_set: set.seen(),
             instances: list.seen(),
+            headroom: None,
         };
         let urls = self.memory.operations.iter().filter_map(|operation| operation.url.as_ref());
         Snapshot {
@@ -167,12 +170,14 @@ impl Run {
             agents: eyes.agents.seen(),
             sets: eyes.sets.iter().map(|(binding, set)| (binding.clone(), view(set))).collect(),
             operations: urls.filter_map(|url| Some((url.clone(), self.world.progress(url)?))).collect(),
+            parallel_jobs: None,
         }
     }
 
     fn act(&mut self, plan: &Plan, mishap: Mishap) {
         let now = self.world.now;
         self.world.operations_fail = mishap == Mishap::OperationsFail;
+        self.world.parts_fail = mishap == Mishap::PartsFail;
         for action in &plan.actions {
             let outcome = if mishap == Mishap::WritesFail {
                 let operation = match action {
@@ -180,7 +185,7 @@ impl Run {
                     | poolkeeper_policy::Action::Remove { operation, .. } => Some(operation.clone()),
                     poolkeeper_policy::Action::Disable { .. } => None,
                 };
-                let failure = failure(poolkeeper_policy::LimitedBy::Hold);
+                let failure = failure(poolkeeper_policy::FailureKind::Invalid);
                 Outcome::Failed { operation, binding: action.binding().clone(), failure }
             } else {
                 self.world.apply(action)

@@ -1,11 +1,11 @@
 //! A snapshot in a few words: `scene([machine("a").idle(), machine("b").busy()]).queued(2)`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Agent, AgentId, Blocked, Demand, Failure, InstanceId, JobRequest, OperationProgress, PoolReason, Power,
-    Provisioning, RequestId, ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
+    Agent, AgentId, Blocked, Demand, Failure, InstanceId, JobRequest, OperationProgress, Orchestration,
+    PoolReason, Power, Provisioning, RequestId, ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
 };
 
 use super::{monday, name};
@@ -117,6 +117,9 @@ pub(crate) struct Scene {
     pub(crate) capacity: BTreeMap<String, u32>,
     pub(crate) blocked: BTreeMap<String, Blocked>,
     pub(crate) operations: BTreeMap<String, OperationProgress>,
+    pub(crate) flexible: BTreeSet<String>,
+    pub(crate) headroom: BTreeMap<String, u32>,
+    pub(crate) parallel_jobs: Option<u32>,
     /// Scale sets besides those of the machines; `d4` is always there.
     pub(crate) sets: Vec<String>,
 }
@@ -168,6 +171,23 @@ impl Scene {
         self
     }
 
+    pub(crate) fn flexible(mut self, binding: &str) -> Self {
+        self.flexible.insert(binding.to_owned());
+        self
+    }
+
+    /// So many VMs the quota still allows.
+    pub(crate) fn headroom(mut self, binding: &str, vms: u32) -> Self {
+        self.headroom.insert(binding.to_owned(), vms);
+        self
+    }
+
+    /// The pool's share of the organisation's parallel jobs.
+    pub(crate) fn parallel_jobs(mut self, share: u32) -> Self {
+        self.parallel_jobs = Some(share);
+        self
+    }
+
     pub(crate) fn foreign(mut self, agent: Agent) -> Self {
         self.agents.push(agent);
         self
@@ -199,11 +219,14 @@ impl Scene {
             let staying = vms.iter().filter(|vm| vm.provisioning != Provisioning::Deleting).count();
             let capacity = self.capacity.get(binding).copied();
             let capacity = capacity.unwrap_or(u32::try_from(staying).unwrap());
-            let scale_set = ScaleSet { capacity, computer_name_prefix: binding.to_owned() };
+            let flexible = self.flexible.contains(binding);
+            let orchestration = if flexible { Orchestration::Flexible } else { Orchestration::Uniform };
+            let scale_set = ScaleSet { capacity, computer_name_prefix: binding.to_owned(), orchestration };
             let view = SetView {
                 blocked: self.blocked.get(binding).cloned(),
                 scale_set: Seen::Fresh { value: scale_set, at },
                 instances: Seen::Fresh { value: vms, at },
+                headroom: self.headroom.get(binding).copied(),
             };
             (name(binding), view)
         };
@@ -212,6 +235,7 @@ impl Scene {
             agents: Seen::Fresh { value: agents, at },
             sets: lists.into_iter().map(set).collect(),
             operations: self.operations.clone(),
+            parallel_jobs: self.parallel_jobs,
         }
     }
 }
@@ -235,6 +259,6 @@ pub(crate) fn unreachable_why() -> Why {
     Why { reason: PoolReason::Unreachable, message: "the connection was reset".to_owned() }
 }
 
-pub(crate) fn failure(limit: poolkeeper_policy::LimitedBy) -> Failure {
-    Failure { limit, message: "Azure says no".to_owned(), retry_after: None }
+pub(crate) fn failure(kind: poolkeeper_policy::FailureKind) -> Failure {
+    Failure { kind, message: "Azure says no".to_owned(), retry_after: None }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Action, Agent, AgentId, BindingName, Cause, InstanceId, JobRequest, Member, OperationProgress, Outcome,
-    Power, Provisioning, Removal, RequestId, ScaleSet, Vm, VmId,
+    Action, Agent, AgentId, BindingName, Cause, FailureKind, InstanceId, JobRequest, Member,
+    OperationProgress, Orchestration, Outcome, Part, Power, Provisioning, Removal, RequestId, ScaleSet, Vm,
+    VmId,
 };
 
 use super::{
@@ -46,6 +47,8 @@ pub(crate) struct World {
     times: (SignedDuration, SignedDuration, SignedDuration),
     /// What the next accepted operations come to.
     pub(crate) operations_fail: bool,
+    /// Of each removal of a Flexible scale set the last VM's operation is refused.
+    pub(crate) parts_fail: bool,
     /// New machines never come online.
     pub(crate) duds: bool,
 }
@@ -54,6 +57,9 @@ pub(crate) struct World {
 pub(crate) struct Set {
     pub(crate) capacity: u32,
     pub(crate) machines: Vec<Machine>,
+    pub(crate) flexible: bool,
+    /// The capacity counts a VM that is being deleted until it is gone.
+    pub(crate) lingers: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +115,7 @@ impl World {
             run_once,
             times: (start, reimage, delete),
             operations_fail: false,
+            parts_fail: false,
             duds: false,
         }
     }
@@ -157,7 +164,11 @@ impl World {
         let now = self.now;
         let mut registered = Vec::new();
         for set in self.sets.values_mut() {
+            let before = set.machines.len();
             set.machines.retain(|machine| !matches!(machine.phase, Phase::Leaving(gone) if gone <= now));
+            if set.lingers {
+                set.capacity -= u32::try_from(before - set.machines.len()).unwrap();
+            }
             for machine in &mut set.machines {
                 if let Phase::Coming(online) = machine.phase
                     && online <= now
@@ -218,7 +229,9 @@ impl World {
     }
 
     pub(crate) fn scale_set(&self, binding: &BindingName) -> ScaleSet {
-        ScaleSet { capacity: self.sets[binding].capacity, computer_name_prefix: binding.0.clone() }
+        let Set { capacity, flexible, .. } = self.sets[binding];
+        let orchestration = if flexible { Orchestration::Flexible } else { Orchestration::Uniform };
+        ScaleSet { capacity, computer_name_prefix: binding.0.clone(), orchestration }
     }
 
     pub(crate) fn vms(&self, binding: &BindingName) -> Vec<Vm> {
@@ -230,7 +243,7 @@ impl World {
         Some(match running.fails {
             _ if self.now < running.ends => OperationProgress::InProgress,
             false => OperationProgress::Succeeded,
-            true => OperationProgress::Failed(failure(poolkeeper_policy::LimitedBy::Hold)),
+            true => OperationProgress::Failed(failure(FailureKind::Invalid)),
         })
     }
 
@@ -257,6 +270,9 @@ impl World {
                 if free.is_empty() {
                     return Outcome::Refused { operation: Some(operation.clone()) };
                 }
+                if self.sets[binding].flexible {
+                    return self.remove_each(operation, binding, *removal, &free);
+                }
                 let covered = free.iter().map(|member| member.vm_id.clone()).collect();
                 for member in free {
                     self.remove(binding, member, *removal);
@@ -265,6 +281,35 @@ impl World {
                 self.accept(operation, takes, covered)
             }
         }
+    }
+
+    /// Each VM by itself.
+    fn remove_each(
+        &mut self,
+        operation: &str,
+        binding: &BindingName,
+        removal: Removal,
+        members: &[&Member],
+    ) -> Outcome {
+        let takes = if removal == Removal::Delete { self.times.2 } else { seconds(60) };
+        let (mut parts, mut failed) = (Vec::new(), Vec::new());
+        for (index, member) in members.iter().enumerate() {
+            let vm = member.vm_id.clone();
+            if self.parts_fail && index + 1 == members.len() {
+                // Its agent record is gone all the same.
+                let machines = &mut self.sets.get_mut(binding).unwrap().machines;
+                let machine = machines.iter_mut().find(|machine| machine.vm.vm_id == vm).unwrap();
+                (machine.phase, machine.healthy) = (Phase::Dud, false);
+                failed.push(vm);
+                continue;
+            }
+            self.remove(binding, member, removal);
+            let url = format!("{operation}/{vm}");
+            let _ = self.accept(&url, takes, Vec::new());
+            parts.push(Part { vm, url: Some(url) });
+        }
+        let failure = (!failed.is_empty()).then(|| (failed, failure(FailureKind::Conflict)));
+        Outcome::Split { operation: operation.to_owned(), parts, failure }
     }
 
     fn accept(&mut self, operation: &str, takes: SignedDuration, covered: Vec<VmId>) -> Outcome {
@@ -320,9 +365,12 @@ impl World {
         let machine = set.machines.iter_mut().find(|machine| machine.vm.vm_id == member.vm_id).unwrap();
         let unhealthy = match member.cause {
             Cause::FailedToStart | Cause::CreationFailed | Cause::WentOffline | Cause::Stopped => true,
-            Cause::Excess | Cause::Used | Cause::Disabled | Cause::BindingLeaves | Cause::PoolDeleted => {
-                false
-            }
+            Cause::Excess
+            | Cause::Used
+            | Cause::Disabled
+            | Cause::BindingLeaves
+            | Cause::PoolDeleted
+            | Cause::Existing => false,
         };
         if unhealthy && machine.healthy {
             self.wronged.push(machine.vm.vm_id.clone());
@@ -336,7 +384,7 @@ impl World {
             Removal::Delete => {
                 machine.phase = Phase::Leaving(plus(now, delete));
                 machine.vm.provisioning = Provisioning::Deleting;
-                set.capacity -= 1;
+                set.capacity -= u32::from(!set.lingers);
             }
             Removal::Reimage => {
                 machine.phase = if dud { Phase::Dud } else { Phase::Coming(plus(now, reimage)) };

@@ -1,20 +1,42 @@
 //! The JSON of Azure Resource Manager.
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+mod instance;
+mod operation;
 
-use crate::world::{Instance, Operation, Power, Provisioning, ScaleSet, SetRef, World};
+use serde_json::{Map, Value, json};
 
-pub(super) fn scale_set(world: &World, set: SetRef) -> Value {
-    let Some(set) = world.set(set) else { return Value::Null };
+use crate::world::{ScaleSet, Usage, World};
+pub(super) use instance::{extension_views, instance, instance_view, machine};
+pub(super) use operation::{operation, operation_error, operation_path};
+
+pub(super) fn scale_set(set: &ScaleSet) -> Value {
     let model = &set.spec.model;
-    let mut os_disk = json!({"osType": model.os_type, "createOption": "FromImage", "caching": "ReadOnly"});
-    if model.ephemeral_os_disk
-        && let Some(os_disk) = os_disk.as_object_mut()
-    {
-        os_disk.insert("diffDiskSettings".into(), json!({"option": "Local"}));
-    }
     let prefix = set.spec.computer_name_prefix.as_deref().unwrap_or(set.name());
+    let extensions: Vec<Value> = model.extensions.iter().map(|name| extension(name)).collect();
+    let mut properties = json!({
+        "provisioningState": set.provisioning,
+        "orchestrationMode": set.spec.orchestration.name(),
+        "singlePlacementGroup": model.single_placement_group,
+        "platformFaultDomainCount": model.platform_fault_domain_count,
+        "uniqueId": set.unique_id.to_string(),
+        "timeCreated": set.created_at,
+        "virtualMachineProfile": {
+            "priority": model.priority,
+            "osProfile": {"computerNamePrefix": prefix, "adminUsername": "azureuser"},
+            "storageProfile": {"imageReference": {"id": model.image}, "osDisk": os_disk(set)},
+            "networkProfile": network_profile(set),
+            "extensionProfile": {"extensions": extensions},
+        },
+    });
+    if let Some(properties) = properties.as_object_mut() {
+        // A Flexible set may leave these out; a Uniform one always has them.
+        let unless_flexible = |value: Value| (!set.is_flexible()).then_some(value);
+        let policy = model.upgrade_policy.as_ref().map(|mode| json!(mode));
+        let overprovision = model.overprovision.map(Value::Bool);
+        put(properties, "overprovision", overprovision.or_else(|| unless_flexible(json!(false))));
+        let mode = policy.or_else(|| unless_flexible(json!("Manual")));
+        put(properties, "upgradePolicy", mode.map(|mode| json!({"mode": mode})));
+    }
     json!({
         "id": set.spec.resource_id,
         "name": set.name(),
@@ -23,137 +45,86 @@ pub(super) fn scale_set(world: &World, set: SetRef) -> Value {
         "etag": set.etag(),
         "tags": set.tags,
         "sku": {"name": set.sku, "tier": "Standard", "capacity": set.capacity},
-        "properties": {
-            "provisioningState": set.provisioning,
-            "orchestrationMode": "Uniform",
-            "overprovision": model.overprovision,
-            "singlePlacementGroup": model.single_placement_group,
-            "platformFaultDomainCount": model.platform_fault_domain_count,
-            "uniqueId": set.unique_id.to_string(),
-            "timeCreated": set.created_at,
-            "upgradePolicy": {"mode": model.upgrade_policy},
-            "virtualMachineProfile": {
-                "priority": model.priority,
-                "osProfile": {"computerNamePrefix": prefix, "adminUsername": "azureuser"},
-                "storageProfile": {"imageReference": {"id": model.image}, "osDisk": os_disk},
-                "extensionProfile": {"extensions": []},
-            },
-        },
+        "properties": properties,
     })
 }
 
-pub(super) fn instance(set: &ScaleSet, instance: &Instance, expand: bool, now: Timestamp) -> Value {
-    let mut value = json!({
-        "id": format!("{}/virtualMachines/{}", set.spec.resource_id, instance.id),
-        "name": format!("{}_{}", set.name(), instance.id),
-        "instanceId": instance.id.to_string(),
-        "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
-        "location": set.spec.location,
-        "tags": set.tags,
-        "sku": {"name": set.sku, "tier": "Standard"},
-        "properties": {
-            "latestModelApplied": true,
-            "modelDefinitionApplied": "VirtualMachineScaleSet",
-            "vmId": instance.vm_id.to_string(),
-            "provisioningState": instance.provisioning.name(),
-            "timeCreated": instance.created_at,
-            "hardwareProfile": {},
-            "storageProfile": {"imageReference": {"id": set.spec.model.image}},
-            "osProfile": {"computerName": instance.computer_name},
-            "protectionPolicy": {"protectFromScaleIn": false, "protectFromScaleSetActions": false},
-        },
-    });
-    if expand && let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("instanceView".into(), instance_view(instance, now));
+fn put(properties: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        properties.insert(name.to_owned(), value);
     }
-    value
 }
 
-fn instance_view(instance: &Instance, now: Timestamp) -> Value {
-    let state = instance.provisioning.name().to_lowercase();
-    let code = match (instance.provisioning, instance.failure) {
-        (Provisioning::Failed, Some(failure)) => format!("ProvisioningState/{state}/{failure}"),
-        (
-            Provisioning::Creating
-            | Provisioning::Updating
-            | Provisioning::Succeeded
-            | Provisioning::Failed
-            | Provisioning::Deleting,
-            _,
-        ) => format!("ProvisioningState/{state}"),
+fn os_disk(set: &ScaleSet) -> Value {
+    let model = &set.spec.model;
+    let mut disk =
+        json!({"osType": model.os_type, "createOption": "FromImage", "caching": model.os_disk_caching});
+    if let Some(disk) = disk.as_object_mut().filter(|_| model.ephemeral_os_disk) {
+        disk.insert("diffDiskSettings".into(), json!({"option": "Local"}));
+    }
+    disk
+}
+
+fn network_profile(set: &ScaleSet) -> Value {
+    let subnet = set.spec.subnet.as_ref().map(|subnet| json!({"id": subnet.id}));
+    let address = match subnet {
+        Some(subnet) => json!({"primary": true, "subnet": subnet}),
+        None => json!({"primary": true}),
     };
-    let runs = instance.power == Power::Running;
-    let (agent, ready) = if runs {
-        ("ProvisioningState/succeeded", "Ready")
-    } else {
-        ("ProvisioningState/Unavailable", "Not Ready")
-    };
+    json!({"networkInterfaceConfigurations": [{"name": "nic", "properties": {
+        "primary": true,
+        "ipConfigurations": [{"name": "ip", "properties": address}],
+    }}]})
+}
+
+pub(super) fn extension(name: &str) -> Value {
+    // What the name stands for is not the simulator's matter; Azure shows these fields of every extension.
+    json!({"name": name, "properties": {
+        "publisher": "Microsoft.Azure.Extensions", "type": name, "typeHandlerVersion": "2.1",
+        "autoUpgradeMinorVersion": true, "provisioningState": "Succeeded", "settings": {},
+    }})
+}
+
+/// Instances of a scale set by the state of their last operation.
+pub(super) fn set_view(set: &ScaleSet) -> Value {
+    let mut counts: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
+    for instance in set.instances() {
+        *counts
+            .entry(format!("ProvisioningState/{}", instance.provisioning.name().to_lowercase()))
+            .or_default() += 1;
+    }
+    let summary: Vec<Value> =
+        counts.iter().map(|(code, count)| json!({"code": code, "count": count})).collect();
+    let state = set.provisioning;
     json!({
-        "computerName": instance.computer_name,
-        "platformFaultDomain": 0,
-        "vmAgent": {"vmAgentVersion": if runs { "2.9" } else { "Unknown" }, "statuses": [
-            {"code": agent, "level": "Info", "displayStatus": ready, "time": now},
-        ]},
-        "statuses": [
-            {"code": code, "level": if instance.failure.is_some() { "Error" } else { "Info" },
-             "displayStatus": format!("Provisioning {state}"), "time": instance.created_at},
-            {"code": format!("PowerState/{}", instance.power.name()), "level": "Info",
-             "displayStatus": format!("VM {}", instance.power.name())},
-        ],
+        "virtualMachine": {"statusesSummary": summary},
+        "statuses": [{
+            "code": format!("ProvisioningState/{}", state.to_lowercase()),
+            "level": if state == "Failed" { "Error" } else { "Info" },
+            "displayStatus": format!("Provisioning {}", state.to_lowercase()),
+        }],
     })
 }
 
-pub(super) fn operation_path(world: &World, operation: &Operation) -> String {
-    let (subscription, location) = world
-        .set(operation.set)
-        .map(|set| (set.address.subscription.as_str(), set.spec.location.as_str()))
-        .unwrap_or_default();
-    format!(
-        "/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}/operations/{}",
-        operation.id
-    )
+pub(super) fn skus(set: &ScaleSet) -> Value {
+    json!({"value": [{
+        "resourceType": "Microsoft.Compute/virtualMachineScaleSets",
+        "sku": {"name": set.sku, "tier": "Standard"},
+        "capacity": {"minimum": 0, "maximum": set.spec.largest(), "defaultCapacity": 1, "scaleType": "Automatic"},
+    }]})
 }
 
-pub(super) fn operation(operation: &Operation) -> Value {
-    let mut value = json!({
-        "startTime": operation.started_at,
-        "status": operation.status.name(),
-        "name": operation.id.to_string(),
-    });
-    if let Some(value) = value.as_object_mut() {
-        if let Some(ended) = operation.ended_at {
-            value.insert("endTime".into(), json!(ended));
-        }
-        if operation.error.is_some() && operation.ended_at.is_some() {
-            value.insert("error".into(), operation_error(operation));
-        }
-    }
-    value
-}
-
-pub(super) fn operation_error(operation: &Operation) -> Value {
-    operation.error.as_ref().map_or(Value::Null, |error| {
-        json!({
-            "code": error.code,
-            "message": error.message,
-            "target": error.target.map(|target| target.to_string()),
-        })
-    })
-}
-
-/// One row per scale set with a quota, counted in VMs.
 pub(super) fn usages(world: &World, subscription: &str, location: &str) -> Value {
     let rows: Vec<Value> = world
-        .sets()
-        .filter(|(_, set)| set.address.subscription.eq_ignore_ascii_case(subscription))
-        .filter(|(_, set)| set.spec.location.eq_ignore_ascii_case(location))
-        .filter_map(|(_, set)| {
-            Some(json!({
+        .usages(subscription, location)
+        .into_iter()
+        .map(|Usage { name, title, used, limit }| {
+            json!({
                 "unit": "Count",
-                "currentValue": set.members(),
-                "limit": set.spec.quota?,
-                "name": {"value": set.name(), "localizedValue": format!("VMs of {}", set.name())},
-            }))
+                "currentValue": used,
+                "limit": limit,
+                "name": {"value": name, "localizedValue": title},
+            })
         })
         .collect();
     json!({"value": rows})

@@ -15,6 +15,7 @@ pub(super) fn world(world: &World) -> Value {
                 "tags": set.tags,
                 "etag": set.etag(),
                 "provisioningState": set.provisioning,
+                "orchestration": set.spec.orchestration.name(),
                 "instances": set.instances().map(instance).collect::<Vec<_>>(),
             })
         })
@@ -32,6 +33,7 @@ pub(super) fn world(world: &World) -> Value {
 fn instance(instance: &Instance) -> Value {
     json!({
         "instanceID": instance.id,
+        "name": instance.name,
         "vmID": instance.vm_id.to_string(),
         "computerName": instance.computer_name,
         "provisioningState": instance.provisioning.name(),
@@ -107,6 +109,8 @@ pub(super) fn tally(world: &World) -> Value {
                 "total": count.total,
                 "perMinute": (count.total as f64 / minutes * 100.0).round() / 100.0,
                 "maxPerMinute": count.max_per_minute,
+                "throttled": count.throttled,
+                "busiestMinute": tally.busiest(*call),
             });
             Some((name, value))
         })

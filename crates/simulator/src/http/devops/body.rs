@@ -60,6 +60,49 @@ pub(super) fn pool(pool: &Pool, created: Timestamp) -> Value {
     })
 }
 
+/// The pools of an organisation that Azure DevOps sizes itself. Their settings are made up; the scale set is the one
+/// whose VMs register there.
+pub(super) fn elastic_pools(
+    world: &World,
+    organization: usize,
+    shown: impl Fn(&PoolSpec) -> bool,
+) -> impl Iterator<Item = Value> {
+    let found = world.organizations().nth(organization);
+    let name = found.map_or("", |found| found.spec.name.as_str());
+    let pools = found.into_iter().flat_map(crate::world::Organization::pools);
+    let elastic = pools.filter(move |pool| {
+        let options = pool.spec.options.split(',');
+        shown(&pool.spec) && options.map(str::trim).any(|option| option.eq_ignore_ascii_case("elasticPool"))
+    });
+    elastic.map(move |pool| {
+        let set = world.sets().map(|(_, set)| set).find(|set| {
+            set.spec.agents.as_ref().is_some_and(|agents| {
+                agents.organization.eq_ignore_ascii_case(name)
+                    && agents.pool.eq_ignore_ascii_case(&pool.spec.name)
+            })
+        });
+        json!({
+            "poolId": pool.spec.id,
+            "serviceEndpointId": guid(7, u64::from(pool.spec.id)),
+            "serviceEndpointScope": guid(8, 1),
+            "azureId": set.map_or("", |set| set.spec.resource_id.as_str()),
+            "maxCapacity": set.map_or(1, |set| set.spec.largest()),
+            "desiredIdle": 0,
+            "recycleAfterEachUse": true,
+            "maxSavedNodeCount": 0,
+            "osType": set.map_or("linux".to_owned(), |set| set.spec.model.os_type.to_lowercase()),
+            "state": "online",
+            "offlineSince": null,
+            "desiredSize": set.map_or(0, |set| set.capacity),
+            "sizingAttempts": 0,
+            "agentInteractiveUI": false,
+            "timeToLiveMinutes": 30,
+            "orchestrationType": set
+                .map_or("uniform".to_owned(), |set| format!("{:?}", set.spec.orchestration).to_lowercase()),
+        })
+    })
+}
+
 pub(super) fn agent(pool: &Pool, agent: &Agent, includes: Includes, base: &str, now: Timestamp) -> Value {
     let mut value = reference(agent, pool.spec.id, base);
     value.insert("maxParallelism".into(), json!(1));

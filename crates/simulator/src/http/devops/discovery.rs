@@ -2,32 +2,41 @@
 
 use serde_json::{Value, json};
 
-/// Location ids of the distributedtask area, as the official clients know them.
-const LOCATIONS: [(&str, &str, &str); 3] = [
-    ("a8c47e17-4d56-4a56-92bb-de7ea7dc65be", "pools", "_apis/{area}/{resource}/{poolId}"),
-    ("e298ef32-5878-4cab-993c-043836571f42", "agents", "_apis/{area}/pools/{poolId}/{resource}/{agentId}"),
+/// Location id, area, resource and route of each resource, as the official clients know them.
+const LOCATIONS: [(&str, &str, &str, &str); 7] = [
+    ("a8c47e17-4d56-4a56-92bb-de7ea7dc65be", TASKS, "pools", "_apis/{area}/{resource}/{poolId}"),
+    (
+        "e298ef32-5878-4cab-993c-043836571f42",
+        TASKS,
+        "agents",
+        "_apis/{area}/pools/{poolId}/{resource}/{agentId}",
+    ),
+    (
+        "30ba3ada-fedf-4da8-bbb5-dacf2f82e176",
+        TASKS,
+        "usercapabilities",
+        "_apis/{area}/pools/{poolId}/agents/{agentId}/{resource}",
+    ),
     (
         "fc825784-c92a-4299-9221-998a02d1b54f",
+        TASKS,
         "jobrequests",
         "_apis/{area}/pools/{poolId}/{resource}/{requestId}",
     ),
+    ("dd3c938f-835b-4971-b99a-db75a47aad43", TASKS, "elasticpools", "_apis/{area}/{resource}/{poolId}"),
+    ("e81700f7-3be2-46de-8624-2eb35882fcaa", "Location", "ResourceAreas", "_apis/{resource}/{areaId}"),
+    ("00d9565f-ed9c-4a06-9a50-00e7896ccab4", "Location", "ConnectionData", "_apis/{resource}"),
 ];
+
+const TASKS: &str = "distributedtask";
 
 /// The answer to `OPTIONS /_apis` and `OPTIONS /_apis/{area}`.
 pub(super) fn locations(area: Option<&str>) -> Value {
-    let mut value: Vec<Value> = LOCATIONS
+    let value: Vec<Value> = LOCATIONS
         .iter()
-        .filter(|_| area.is_none_or(|area| area == "distributedtask"))
-        .map(|(id, resource, template)| location(id, "distributedtask", resource, template))
+        .filter(|(_, known, _, _)| area.is_none_or(|area| known.eq_ignore_ascii_case(area)))
+        .map(|(id, area, resource, template)| location(id, area, resource, template))
         .collect();
-    if area.is_none_or(|area| area == "location") {
-        value.push(location(
-            "e81700f7-3be2-46de-8624-2eb35882fcaa",
-            "Location",
-            "ResourceAreas",
-            "_apis/{resource}/{areaId}",
-        ));
-    }
     json!({"count": value.len(), "value": value})
 }
 
