@@ -19,6 +19,10 @@ pub struct Args {
 pub enum Command {
     /// Run the operator until SIGTERM or SIGINT.
     Run(Run),
+    /// Try on a scratch scale set and a scratch agent pool of yours what no documentation says, clean up, and write a
+    /// report. Signs in with AZURE_ACCESS_TOKEN, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; and with
+    /// AZURE_DEVOPS_EXT_PAT. Exit code: 0 all as expected, 1 something differs, 2 could not run.
+    Verify(Verify),
     /// Print the definitions of AgentPool, StandbySchedule and ScaleSetBinding, for `kubectl apply --server-side -f -`.
     Crds,
 }
@@ -39,6 +43,29 @@ pub struct Run {
     /// How to write the log, to stderr. RUST_LOG chooses what is logged.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// What to try facts on.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Verify {
+    /// Resource id of the scale set; it must carry the tag poolkeeper-verify=scratch and hold at most 2 VMs.
+    #[arg(long, value_name = "ID")]
+    pub scale_set: String,
+    /// The organization, such as https://dev.azure.com/fabrikam.
+    #[arg(long, value_name = "URL")]
+    pub organization: String,
+    /// Name of the agent pool; it must hold at most 2 agents and no unfinished job.
+    #[arg(long, value_name = "NAME")]
+    pub pool: String,
+    /// The operator's configuration, for clouds other than Public.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to write the report; default: poolkeeper-verify.md.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Do not ask before the first write.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// How to write the log.

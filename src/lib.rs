@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod schedule;
 mod sign_in;
 pub mod telemetry;
+pub mod verify;
 
 use std::{future::pending, io::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 

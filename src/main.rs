@@ -11,7 +11,7 @@ use poolkeeper::{
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // The whole chain, once: whoever starts the program reads this and little else.
             eprintln!("poolkeeper: {}", poolkeeper::chain(error.as_ref()));
@@ -20,15 +20,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Crds => {
             print!("{}", poolkeeper::crds());
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
+        Command::Verify(args) => poolkeeper::verify::run(args).await.map(ExitCode::from),
         Command::Run(run) => {
             telemetry::init(run.log_format)?;
-            poolkeeper::run(run).await
+            poolkeeper::run(run).await.map(|()| ExitCode::SUCCESS)
         }
     }
 }

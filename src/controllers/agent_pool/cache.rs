@@ -122,6 +122,8 @@ pub(crate) struct SetCache {
     pub(crate) instances: Source<Vec<Vm>>,
     /// The quota that a growth was refused for, and the cores of one VM.
     pub(crate) quota: Option<(Quota, u64)>,
+    /// The binding could not be used in the last pass, so that the set was not read.
+    pub(crate) blocked: bool,
 }
 
 /// Everything that the passes of one pool keep.

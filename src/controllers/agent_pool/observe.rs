@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use poolkeeper_api::{AgentPool, ScaleSetBinding};
 use poolkeeper_azure::{Instance, OrchestrationMode, ScaleSetId, ScaleSets};
-use poolkeeper_azure_devops::{Organization, PoolId};
+use poolkeeper_azure_devops::{Agent, AgentStatus, Organization, PoolId};
 use poolkeeper_policy::{BindingName, Blocked, Mode, PoolReason, SetView, Snapshot, Want, Why};
 use poolkeeper_rest::{Answer, Class, Error};
 
@@ -157,7 +157,11 @@ async fn organization(
     match organization.agents(id).await {
         Ok(answer) => {
             *not_before = (*not_before).max(wait(answer.retry_after));
-            cache.agents.take(Ok(answer.value.iter().map(convert::agent).collect()), now);
+            let agents = match unheard_of(pool, &answer.value) {
+                None => Ok(answer.value.iter().map(convert::agent).collect()),
+                Some(why) => Err(why),
+            };
+            cache.agents.take(agents, now);
         }
         // Jobs are read again before them.
         Err(error) if error.is_kept_back() => cache.jobs.keep_back(&error, now),
@@ -167,6 +171,18 @@ async fn organization(
         }
     }
     Some(organization)
+}
+
+/// Whether an agent of an unknown status takes jobs is unknown, and unknown is not offline.
+fn unheard_of(pool: &AgentPool, agents: &[Agent]) -> Option<Why> {
+    let other = |agent: &Agent| match &agent.status {
+        AgentStatus::Online | AgentStatus::Offline => None,
+        AgentStatus::Other(status) => Some((agent.name.clone(), status.clone())),
+    };
+    let (name, status) = agents.iter().find_map(other)?;
+    let url = &pool.spec.organization.url;
+    let message = format!("{url} says that agent {name} is {status}, which this version does not know: tried again");
+    Some(Why { reason: PoolReason::UnexpectedAnswer, message })
 }
 
 /// Why a pool's id is not known.
@@ -250,6 +266,10 @@ async fn scale_set(
     let unread = || not_observed("its scale set has not been read yet");
     let set = cache.sets.entry(binding.name_any()).or_default();
     let blocked = blocked(binding, mode);
+    if std::mem::replace(&mut set.blocked, blocked.is_some()) && blocked.is_none() {
+        // What was put off while nobody could read it is read now.
+        (set.scale_set.due, set.instances.due) = (Timestamp::MIN, Timestamp::MIN);
+    }
     // Whoever may not write need not read either: the binding's own controller says what is wrong.
     let mut handle = if blocked.is_none() { handle(ctx, pool, binding).await } else { Err(unread()) };
     let mut claimed = Ok(());

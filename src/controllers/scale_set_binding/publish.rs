@@ -107,7 +107,9 @@ fn limited(limit: &Limit) -> String {
 
 fn reachable(findings: &Findings<'_>) -> Desired {
     let kind = "ScaleSetReachable";
-    match (&findings.unreachable, findings.set) {
+    // What lies around the set, its instances above all, is required too, and no other condition says what passes.
+    let around = || findings.around.fault().filter(|fault| !needs_a_person(fault.reason));
+    match (findings.unreachable.as_ref().or_else(around), findings.set) {
         (Some(fault), _) => {
             let known = [
                 Reason::CredentialsRejected,
