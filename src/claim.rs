@@ -60,8 +60,10 @@ pub(crate) fn judge(
     let Some((_, holder)) = tag(tags, OWNER_TAG) else { return Claim::Free };
     let renewed_at = tag(tags, RENEWED_TAG).and_then(|(_, text)| text.parse::<Timestamp>().ok());
     if holder == us {
-        let since = tag(tags, CLAIMED_TAG).and_then(|(_, text)| text.parse().ok());
-        return Claim::Ours { since, renewed_at: renewed_at.unwrap_or(Timestamp::UNIX_EPOCH) };
+        return Claim::Ours {
+            since: since(tags, us),
+            renewed_at: renewed_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        };
     }
     // An unreadable time counts as fresh: unknown is not over.
     match renewed_at {
@@ -85,10 +87,20 @@ pub(crate) fn judge(
     }
 }
 
+/// Whether our claim is among the tags, whoever else's is too.
+pub(crate) fn is_ours(tags: &BTreeMap<String, String>, us: &str) -> bool {
+    tag(tags, OWNER_TAG).is_some_and(|(_, holder)| holder == us)
+}
+
+/// Since when we hold the scale set, as its tags say.
+pub(crate) fn since(tags: &BTreeMap<String, String>, us: &str) -> Option<Timestamp> {
+    let (_, text) = tag(tags, CLAIMED_TAG).filter(|_| is_ours(tags, us))?;
+    text.parse().ok()
+}
+
 /// The tags with our claim in them; a renewal keeps since when it is ours.
 pub(crate) fn claimed(tags: &BTreeMap<String, String>, us: &str, now: Timestamp) -> BTreeMap<String, String> {
-    let holds = tag(tags, OWNER_TAG).is_some_and(|(_, holder)| holder == us);
-    let since = tag(tags, CLAIMED_TAG).and_then(|(_, text)| text.parse::<Timestamp>().ok()).filter(|_| holds);
+    let since = since(tags, us);
     // Whole seconds are enough for hours.
     let stamp = |time: Timestamp| time.round(jiff::Unit::Second).unwrap_or(time).to_string();
     let mut tags = released(tags);

@@ -58,7 +58,8 @@ fn credential(http: &Http, cloud: &poolkeeper_azure::Cloud) -> anyhow::Result<Cr
     let principal = tenant.as_deref().zip(client.as_deref());
     if let (Some((tenant, client)), Some(secret)) = (principal, variable("AZURE_CLIENT_SECRET")) {
         let secret = SecretString::from(secret);
-        return Credential::client_secret(http, cloud, tenant, client, &secret).context("AZURE_CLIENT_SECRET");
+        return Credential::client_secret(http, cloud, tenant, client, &secret)
+            .context("AZURE_CLIENT_SECRET");
     }
     if let (Some((tenant, client)), Some(file)) = (principal, variable("AZURE_CLIENT_CERTIFICATE_PATH")) {
         let pem = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;

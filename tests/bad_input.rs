@@ -6,6 +6,8 @@
 mod cases;
 #[path = "worlds/older_version.rs"]
 mod older_version;
+#[path = "worlds/requirements.rs"]
+mod requirements;
 mod support;
 #[path = "worlds/world.rs"]
 mod world;
@@ -241,10 +243,15 @@ async fn mistakes_are_named_harm_nobody_and_can_be_mended() -> Result<()> {
     // The names first: the world has to be there before its address is known.
     let names = |all: &[Case]| all.iter().map(|case| case.name).collect::<Vec<_>>();
     let all = |url: &str| {
-        [cases::of_pools(url, &elsewhere), cases::of_bindings(url), cases::of_an_older_version(url)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
+        [
+            cases::of_pools(url, &elsewhere),
+            cases::of_bindings(url),
+            requirements::cases(url),
+            cases::of_an_older_version(url),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
     };
     let spec = world::world(&names(&all("http://localhost/fabrikam")), &Timestamp::now().to_string());
     let stage = Stage::with_world(&spec, SPEED).await?;

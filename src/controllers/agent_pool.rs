@@ -11,6 +11,7 @@ mod operations;
 mod publish;
 mod quota;
 mod standby;
+mod unread;
 mod validate;
 
 use std::{sync::Arc, time::Duration};

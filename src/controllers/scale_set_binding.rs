@@ -14,11 +14,7 @@ use poolkeeper_policy::{BindingReason, Mode};
 
 use self::surroundings::Surroundings;
 use super::Error;
-use crate::{
-    claim::{self, Claim},
-    context::Context,
-    kubernetes,
-};
+use crate::{claim, context::Context, kubernetes};
 
 /// A scale set that is not ours yet, or cannot be read, is looked at this often.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
@@ -84,7 +80,7 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
         Some(fault) => {
             // A pool that is gone leaves its bindings without a claim.
             if fault.reason == BindingReason::PoolNotFound {
-                release(ctx, binding, &mut cache, now).await;
+                release(ctx, binding, &mut cache).await;
             }
             Standing::NotObserved
         }
@@ -101,7 +97,7 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
         }
         Standing::Claimed { .. } | Standing::NotRenewed | Standing::NotWanted | Standing::NotObserved => None,
     });
-    let set = ctx.seen_set(&namespace, &name).or_else(|| cache.read.clone());
+    let set = observe::newest(ctx, binding, &cache);
     let findings = publish::Findings {
         binding,
         pool: pool.as_deref(),
@@ -132,7 +128,10 @@ async fn leave(
         || pool.as_ref().is_none_or(|pool| {
             pool.metadata.deletion_timestamp.is_some() && pool.spec.deletion_policy == DeletionPolicy::Orphan
         });
-    if !orphaned && !observe::is_empty(ctx, binding, cache, now).await {
+    // Whoever never held the claim has made nothing, and has nothing to drain.
+    let held = binding.status.as_ref().is_some_and(|status| status.claim.is_some())
+        || matches!(observe::standing(ctx, binding, cache, now), Standing::Claimed { .. });
+    if !orphaned && held && !observe::is_empty(ctx, binding, cache, now).await {
         let findings = publish::Findings {
             binding,
             pool: pool.as_deref(),
@@ -148,7 +147,7 @@ async fn leave(
         publish::publish(ctx, &findings).await?;
         return Ok(super::wake_at(ctx, now, later(now, DRAIN_LOOK)));
     }
-    if !release(ctx, binding, cache, now).await && !orphaned && cache.release_tries < RELEASE_TRIES {
+    if !release(ctx, binding, cache).await && !orphaned && cache.release_tries < RELEASE_TRIES {
         return Ok(super::wake_at(ctx, now, later(now, RETRY)));
     }
     // A claim that could not be released lapses by itself: it never holds a finalizer.
@@ -170,7 +169,7 @@ fn blocked_drain(binding: &ScaleSetBinding, fault: &Fault) -> Fault {
 }
 
 /// One try to take our claim off the scale set; true if it is not there.
-async fn release(ctx: &Context, binding: &ScaleSetBinding, cache: &mut BindingCache, now: Timestamp) -> bool {
+async fn release(ctx: &Context, binding: &ScaleSetBinding, cache: &mut BindingCache) -> bool {
     if cache.release_tries >= RELEASE_TRIES {
         return false;
     }
@@ -178,26 +177,18 @@ async fn release(ctx: &Context, binding: &ScaleSetBinding, cache: &mut BindingCa
     let Ok((client, id)) = observe::client(ctx, binding).await else { return false };
     let Ok(seen) = client.get(&id).await else { return false };
     let owner = observe::owner(ctx, binding);
-    match claim::judge(&seen.value.tags, &owner, None, now) {
-        Claim::Ours { .. } => {
-            let tags = claim::released(&seen.value.tags);
-            let done = client.replace_tags(&id, &tags, seen.etag.as_deref()).await;
-            if let Err(error) = &done {
-                tracing::warn!(
-                    binding = binding.name_any(),
-                    "the claim was not released: {}",
-                    crate::chain(error)
-                );
-            } else {
-                cache.release_tries = RELEASE_TRIES;
-            }
-            done.is_ok()
-        }
-        Claim::Free | Claim::Foreign { .. } => {
-            cache.release_tries = RELEASE_TRIES;
-            true
-        }
+    if !claim::is_ours(&seen.value.tags, &owner) {
+        cache.release_tries = RELEASE_TRIES;
+        return true;
     }
+    let tags = claim::released(&seen.value.tags);
+    let done = client.replace_tags(&id, &tags, seen.etag.as_deref()).await;
+    if let Err(error) = &done {
+        tracing::warn!(binding = binding.name_any(), "the claim was not released: {}", crate::chain(error));
+    } else {
+        cache.release_tries = RELEASE_TRIES;
+    }
+    done.is_ok()
 }
 
 fn later(time: Timestamp, span: SignedDuration) -> Timestamp {

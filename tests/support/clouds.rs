@@ -101,7 +101,13 @@ impl Clouds {
 
     /// The scale set and the agent pool of this name.
     pub(crate) async fn truth(&self, name: &str) -> Result<Truth> {
-        let world = self.get("world").await?;
+        Truth::of(&self.get("world").await?, name)
+    }
+}
+
+impl Truth {
+    /// The scale set and the agent pool of this name, in the answer of `GET /_sim/world`.
+    pub(crate) fn of(world: &Value, name: &str) -> Result<Self> {
         let named =
             |list: &Value| list.as_array().into_iter().flatten().find(|item| item["name"] == name).cloned();
         let set = named(&world["scaleSets"]).with_context(|| format!("no scale set {name}"))?;
@@ -113,7 +119,7 @@ impl Clouds {
             kept.filter_map(|item| item[key].as_str().map(str::to_owned)).collect()
         };
         let count = |key: &str| pool["counts"][key].as_u64().context("no counts");
-        Ok(Truth {
+        Ok(Self {
             capacity: set["capacity"].as_u64().context("no capacity")?,
             tags: serde_json::from_value(set["tags"].clone())?,
             vms: names(&set["instances"], "computerName", &|_| true),

@@ -62,6 +62,16 @@ impl Stage {
 
     /// The same with both clouds at another address.
     pub(crate) async fn operator_at(&self, namespaces: &[&str], url: &str) -> Result<Operator> {
+        self.operator_with(namespaces, url, &json!({})).await
+    }
+
+    /// The same with a patch of the configuration.
+    pub(crate) async fn operator_with(
+        &self,
+        namespaces: &[&str],
+        url: &str,
+        change: &Value,
+    ) -> Result<Operator> {
         for namespace in namespaces {
             self.namespace(namespace).await?;
         }
@@ -70,6 +80,7 @@ impl Stage {
         configuration["azure"]["resourceManager"] = json!(url);
         configuration["azure"]["authority"] = json!(url);
         configuration["azureDevOps"]["hosts"] = json!([url.trim_start_matches("http://")]);
+        super::merge(&mut configuration, change);
         let folder = poolkeeper_harness::Directory::create()?;
         let file = folder.write("config.yaml", configuration.to_string().as_bytes())?;
         // It reads its configuration once, at the start.

@@ -288,16 +288,6 @@ pub(crate) fn of_bindings(url: &str) -> Vec<Case> {
             wrong("other-system", json!({"operatingSystem": "Windows"})),
             apply(vec![binding("other-system", &json!({"operatingSystem": "Linux"}))]),
         ),
-        case(
-            "overprovisioned",
-            "RequirementsUnmet",
-            &["OverprovisionOff: az vmss update -g agents -n overprovisioned-too --set overprovision=false"],
-            wrong(
-                "overprovisioned",
-                json!({"scaleSet": {"resourceID": set_id(SUBSCRIPTION, "overprovisioned-too")}}),
-            ),
-            delete(&["scalesetbinding/overprovisioned"], vec![binding("overprovisioned", &none)]),
-        ),
     ]
 }
 

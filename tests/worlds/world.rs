@@ -20,6 +20,10 @@ pub(crate) const WRONG_CLIENT_SECRET: &str = "client-secret-wrong-0d1e";
 const TENANT: &str = "00000000-0000-0000-0000-00000000000a";
 const CLIENT: &str = "00000000-0000-0000-0000-00000000000b";
 pub(crate) const OTHER_CLIENT: &str = "00000000-0000-0000-0000-00000000000c";
+/// A client that may not read autoscale settings.
+pub(crate) const BLIND_CLIENT: &str = "00000000-0000-0000-0000-00000000000d";
+/// Its client secret.
+pub(crate) const BLIND_CLIENT_SECRET: &str = "client-secret-blind-77c3";
 pub(crate) const SUBSCRIPTION: &str = "00000000-1111-2222-3333-444444444444";
 const OTHER_SUBSCRIPTION: &str = "00000000-1111-2222-3333-555555555555";
 const NAMESPACE: &str = "ci";
@@ -104,9 +108,11 @@ pub(crate) fn world(cases: &[&str], now: &str) -> Value {
         })
     };
     let mut sets: Vec<Value> = cases.iter().chain(&["healthy"]).map(|name| set(name, name)).collect();
-    let mut overprovisioned = set("overprovisioned-too", "overprovisioned");
-    overprovisioned["model"] = json!({"overprovision": true});
-    sets.push(overprovisioned);
+    for (name, case, change) in crate::requirements::scale_sets() {
+        let mut unmet = set(&name, case);
+        merge(&mut unmet, &change);
+        sets.push(unmet);
+    }
     for set in &mut sets {
         if set["resourceID"] == resource_id("foreign-claim") {
             set["tags"] = json!({"_AzureDevOpsElasticPool": "linux-old", "_AzureDevOpsElasticPoolTimeStamp": now, "team": "ci"});
@@ -127,6 +133,7 @@ pub(crate) fn world(cases: &[&str], now: &str) -> Value {
         "clients": [
             {"tenantID": TENANT, "clientID": CLIENT, "secret": CLIENT_SECRET, "subscriptions": [SUBSCRIPTION]},
             {"tenantID": TENANT, "clientID": OTHER_CLIENT, "secret": OTHER_CLIENT_SECRET, "subscriptions": [OTHER_SUBSCRIPTION]},
+            {"tenantID": TENANT, "clientID": BLIND_CLIENT, "secret": BLIND_CLIENT_SECRET, "subscriptions": [SUBSCRIPTION], "denied": ["Autoscale"]},
         ],
         "scaleSets": sets,
         "organizations": [{"name": "fabrikam", "tokens": tokens, "pools": pools}],

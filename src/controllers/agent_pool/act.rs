@@ -6,7 +6,7 @@
 //! time between the last read and the deletion of a VM whose agent registers in just that moment.
 
 use futures::{StreamExt, stream};
-use poolkeeper_azure::{Fault, InstanceId, InstanceIds, OrchestrationMode, fault};
+use poolkeeper_azure::{Fault, InstanceId, InstanceIds, OrchestrationMode, ScaleSet, fault};
 use poolkeeper_azure_devops::{AgentId, AgentStatus, Organization, PoolId, Removal as Gone};
 use poolkeeper_policy::{Action, Cause, Failure, Member, Outcome, Part, Plan, Removal, VmId};
 use poolkeeper_rest::{Class, Error};
@@ -141,7 +141,7 @@ type Checked = Result<Result<Outcome, String>, Error>;
 /// Reads the scale set again: the claim must be ours, and what was decided upon must still be so.
 async fn grow(set: &SetHandle, operation: &str, target: u32, capacity: u32, now: jiff::Timestamp) -> Checked {
     let seen = set.client.get(&set.id).await?;
-    if let Err(foreign) = still_ours(set, &seen.value.tags, now) {
+    if let Err(foreign) = still_ours(set, &seen.value, now) {
         return Ok(Err(foreign));
     }
     let Some(sku) = seen.value.sku.as_ref().filter(|sku| sku.capacity == Some(capacity)) else {
@@ -160,12 +160,14 @@ async fn grow(set: &SetHandle, operation: &str, target: u32, capacity: u32, now:
     Ok(Ok(in_flight(operation, started.operation.map(|url| url.to_string()), Vec::new())))
 }
 
-fn still_ours(
-    set: &SetHandle,
-    tags: &std::collections::BTreeMap<String, String>,
-    now: jiff::Timestamp,
-) -> Result<(), String> {
-    claim::judge(tags, &set.owner, set.take_over_from.as_deref(), now).writable(now)
+/// The claim is ours, and its VMs are managed as they were when this was decided.
+fn still_ours(set: &SetHandle, seen: &ScaleSet, now: jiff::Timestamp) -> Result<(), String> {
+    match &seen.orchestration_mode {
+        Some(mode) if *mode != set.mode => Err(format!("its orchestration mode is {} now", mode.as_str())),
+        Some(_) | None => {
+            claim::judge(&seen.tags, &set.owner, set.take_over_from.as_deref(), now).writable(now)
+        }
+    }
 }
 
 fn in_flight(operation: &str, url: Option<String>, covered: Vec<VmId>) -> Outcome {
@@ -197,7 +199,7 @@ async fn remove(
     now: jiff::Timestamp,
 ) -> Checked {
     let seen = set.client.get(&set.id).await?;
-    if let Err(foreign) = still_ours(set, &seen.value.tags, now) {
+    if let Err(foreign) = still_ours(set, &seen.value, now) {
         return Ok(Err(foreign));
     }
     let organization = &clouds.organization;

@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use poolkeeper_api::{AgentPool, ScaleSetBinding};
 use poolkeeper_azure::{Instance, OrchestrationMode, ScaleSetId, ScaleSets};
-use poolkeeper_azure_devops::{Agent, AgentStatus, Organization, PoolId};
+use poolkeeper_azure_devops::{Organization, PoolId};
 use poolkeeper_policy::{BindingName, Blocked, Mode, PoolReason, SetView, Snapshot, Want, Why};
 use poolkeeper_rest::{Answer, Class, Error};
 
-use super::{cache::PoolCache, convert, operations, quota, validate::ValidatedPool};
+use super::{cache::PoolCache, convert, operations, quota, unread, validate::ValidatedPool};
 use crate::{claim, context::Context};
 
 /// A pool keeps its id; that it still exists, and is nobody else's, is looked up again this often.
@@ -110,11 +110,22 @@ async fn organization(
     if !due {
         return Some(organization);
     }
+    let rejected = |error: &Error| {
+        if error.class() == Class::Unauthenticated {
+            ctx.sign_in.reject_token(&pool.namespace().unwrap_or_default(), &pool.name_any());
+        }
+    };
+    let wait = |retry: Option<SignedDuration>| retry.and_then(|retry| now.checked_add(retry).ok());
     if cache.pool_id.is_due(now) || cache.pool_id.latest().is_none() {
         let id = match pool_id(&organization, pool).await {
             Err(Lookup::KeptBack(error)) => {
                 cache.jobs.keep_back(&error, now);
                 return Some(organization);
+            }
+            Err(Lookup::Call(error)) => {
+                rejected(&error);
+                *not_before = (*not_before).max(wait(error.retry_after()));
+                Err(unread::devops(pool, &error))
             }
             Err(Lookup::Failed(why)) => Err(why),
             Ok(id) => Ok(id),
@@ -130,12 +141,6 @@ async fn organization(
         cache.pool_id.take(id, now);
     }
     let Some(id) = cache.pool_id.latest().copied() else { return Some(organization) };
-    let rejected = |error: &Error| {
-        if error.class() == Class::Unauthenticated {
-            ctx.sign_in.reject_token(&pool.namespace().unwrap_or_default(), &pool.name_any());
-        }
-    };
-    let wait = |retry: Option<SignedDuration>| retry.and_then(|retry| now.checked_add(retry).ok());
     match organization.job_requests(id).await {
         Ok(answer) => {
             *not_before = (*not_before).max(wait(answer.retry_after));
@@ -148,7 +153,7 @@ async fn organization(
         Err(error) => {
             rejected(&error);
             *not_before = (*not_before).max(wait(error.retry_after()));
-            let why = devops_failure(pool, &error);
+            let why = unread::devops(pool, &error);
             cache.jobs.take(Err(why.clone()), now);
             cache.agents.take(Err(why), now);
             return Some(organization);
@@ -157,7 +162,7 @@ async fn organization(
     match organization.agents(id).await {
         Ok(answer) => {
             *not_before = (*not_before).max(wait(answer.retry_after));
-            let agents = match unheard_of(pool, &answer.value) {
+            let agents = match unread::unheard_of(pool, &answer.value) {
                 None => Ok(answer.value.iter().map(convert::agent).collect()),
                 Some(why) => Err(why),
             };
@@ -167,39 +172,25 @@ async fn organization(
         Err(error) if error.is_kept_back() => cache.jobs.keep_back(&error, now),
         Err(error) => {
             *not_before = (*not_before).max(wait(error.retry_after()));
-            cache.agents.take(Err(devops_failure(pool, &error)), now);
+            cache.agents.take(Err(unread::devops(pool, &error)), now);
         }
     }
     Some(organization)
 }
 
-/// Whether an agent of an unknown status takes jobs is unknown, and unknown is not offline.
-fn unheard_of(pool: &AgentPool, agents: &[Agent]) -> Option<Why> {
-    let other = |agent: &Agent| match &agent.status {
-        AgentStatus::Online | AgentStatus::Offline => None,
-        AgentStatus::Other(status) => Some((agent.name.clone(), status.clone())),
-    };
-    let (name, status) = agents.iter().find_map(other)?;
-    let url = &pool.spec.organization.url;
-    let message = format!("{url} says that agent {name} is {status}, which this version does not know: tried again");
-    Some(Why { reason: PoolReason::UnexpectedAnswer, message })
-}
-
 /// Why a pool's id is not known.
 enum Lookup {
     KeptBack(Error),
+    Call(Error),
     Failed(Why),
 }
 
 async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId, Lookup> {
     let name = &pool.spec.pool_name;
-    let found = organization.pool_by_name(name).await.map_err(|error| {
-        if error.is_kept_back() {
-            Lookup::KeptBack(error)
-        } else {
-            Lookup::Failed(devops_failure(pool, &error))
-        }
-    })?;
+    let found = organization
+        .pool_by_name(name)
+        .await
+        .map_err(|error| if error.is_kept_back() { Lookup::KeptBack(error) } else { Lookup::Call(error) })?;
     let Some(found) = found.value else {
         return Err(Lookup::Failed(Why {
             reason: PoolReason::PoolNotFound,
@@ -220,40 +211,6 @@ async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId
     Ok(found.id)
 }
 
-/// What a failed call means, with the mend.
-fn devops_failure(pool: &AgentPool, error: &Error) -> Why {
-    let credential = match &pool.spec.organization.credentials.secret_ref {
-        Some(secret) => {
-            format!("in Secret {}, key {}", secret.name, secret.key.as_deref().unwrap_or("token"))
-        }
-        None => "of the operator's own identity".to_owned(),
-    };
-    let (reason, mend) = match error.class() {
-        Class::Unauthenticated => (
-            PoolReason::CredentialsRejected,
-            format!("the token {credential}, is wrong or expired; replace it"),
-        ),
-        Class::Forbidden => (
-            PoolReason::PermissionDenied,
-            format!(
-                "the token {credential}, may not do this: give it Agent Pools (read and manage), and the pool's administrator role"
-            ),
-        ),
-        Class::NotFound => (PoolReason::PoolNotFound, "mend organization.url, or the pool".to_owned()),
-        Class::Throttled => {
-            (PoolReason::Throttled, "Azure DevOps asks for fewer calls; tried again later".to_owned())
-        }
-        Class::Server | Class::Unreachable => (PoolReason::Unreachable, "tried again".to_owned()),
-        Class::Conflict
-        | Class::Precondition
-        | Class::Quota
-        | Class::Allocation
-        | Class::Invalid
-        | Class::Unexpected => (PoolReason::UnexpectedAnswer, "tried again".to_owned()),
-    };
-    Why { reason, message: format!("{}: {mend}", crate::chain(error)) }
-}
-
 /// One binding's scale set, and the client to write to it where that is allowed.
 async fn scale_set(
     ctx: &Context,
@@ -265,7 +222,16 @@ async fn scale_set(
 ) -> (SetView, Option<SetHandle>) {
     let unread = || not_observed("its scale set has not been read yet");
     let set = cache.sets.entry(binding.name_any()).or_default();
-    let blocked = blocked(binding, mode);
+    let mut blocked = blocked(binding, mode);
+    let never_held = binding.status.as_ref().is_none_or(|status| status.claim.is_none());
+    if let Some(blocked) = blocked.as_mut()
+        && pool.metadata.deletion_timestamp.is_some()
+    {
+        // A scale set that was never claimed has nothing of ours, whatever is wrong with it; a binding whose status is
+        // not there yet, or was wiped, may well have been.
+        let observed = binding.status.as_ref().is_some_and(|status| status.observed_generation.is_some());
+        blocked.pending = never_held && observed;
+    }
     if std::mem::replace(&mut set.blocked, blocked.is_some()) && blocked.is_none() {
         // What was put off while nobody could read it is read now.
         (set.scale_set.due, set.instances.due) = (Timestamp::MIN, Timestamp::MIN);
@@ -281,7 +247,7 @@ async fn scale_set(
                     let namespace = pool.namespace().unwrap_or_default();
                     ctx.note_set(&namespace, &binding.name_any(), &answer.value, now);
                 }
-                set.scale_set.take_call(read, |answer| answer.value, azure_failure, now);
+                set.scale_set.take_call(read, |answer| answer.value, unread::azure, now);
             }
             if let Some(mode) = set.scale_set.latest().and_then(|set| set.orchestration_mode.clone()) {
                 handle.mode = mode;
@@ -295,7 +261,7 @@ async fn scale_set(
             if set.instances.is_due(now) && set.scale_set.latest().is_some() {
                 let read = handle.client.list_instances(&handle.id, &handle.mode).await;
                 let vms = |answer: Answer<Vec<Instance>>| answer.value.iter().map(convert::vm).collect();
-                set.instances.take_call(read, vms, azure_failure, now);
+                set.instances.take_call(read, vms, unread::azure, now);
             }
             if let (Some(seen), Mode::Active) = (set.scale_set.latest(), mode) {
                 let held = claim::judge(&seen.tags, &handle.owner, handle.take_over_from.as_deref(), now);
@@ -361,20 +327,4 @@ async fn handle(ctx: &Context, pool: &AgentPool, binding: &ScaleSetBinding) -> R
         owner: claim::owner(&ctx.cluster, &pool.namespace().unwrap_or_default(), &pool.name_any()),
         take_over_from: binding.spec.take_over_from.clone(),
     })
-}
-
-fn azure_failure(error: &Error) -> Why {
-    let reason = match error.class() {
-        Class::Unauthenticated => PoolReason::CredentialsRejected,
-        Class::Forbidden => PoolReason::PermissionDenied,
-        Class::Throttled => PoolReason::Throttled,
-        Class::NotFound | Class::Server | Class::Unreachable => PoolReason::Unreachable,
-        Class::Conflict
-        | Class::Precondition
-        | Class::Quota
-        | Class::Allocation
-        | Class::Invalid
-        | Class::Unexpected => PoolReason::UnexpectedAnswer,
-    };
-    Why { reason, message: crate::chain(error) }
 }

@@ -55,7 +55,11 @@ pub(super) fn standing(
 }
 
 /// The set as read last, by us or by the pool's controller.
-fn newest(ctx: &Context, binding: &ScaleSetBinding, cache: &BindingCache) -> Option<(ScaleSet, Timestamp)> {
+pub(super) fn newest(
+    ctx: &Context,
+    binding: &ScaleSetBinding,
+    cache: &BindingCache,
+) -> Option<(ScaleSet, Timestamp)> {
     let theirs = ctx.seen_set(&binding.namespace().unwrap_or_default(), &binding.name_any());
     [theirs, cache.read.clone()].into_iter().flatten().max_by_key(|(_, at)| *at)
 }
@@ -70,7 +74,8 @@ pub(super) async fn claim(
     now: Timestamp,
 ) -> Standing {
     let before = standing(ctx, binding, cache, now);
-    let fresh = newest(ctx, binding, cache).is_some_and(|(_, at)| now.duration_since(at) <= FRESH);
+    let read_at = newest(ctx, binding, cache).map(|(_, at)| at);
+    let fresh = read_at.is_some_and(|at| now.duration_since(at) <= FRESH);
     let settled = match (&before, mode) {
         (Standing::Claimed { renewed_at, .. }, Mode::Active) => {
             fresh && now < later(*renewed_at, claim::RENEWAL)
@@ -79,6 +84,10 @@ pub(super) async fn claim(
         (_, Mode::Observe | Mode::Paused) => fresh,
     };
     let settled = settled && cache.around.as_ref().is_some_and(|(around, _)| around.is_known());
+    if settled && read_at > cache.tried_at {
+        // What failed for us has since succeeded for the pool.
+        cache.failed = None;
+    }
     if settled || cache.tried_at.is_some_and(|tried| now < later(tried, RETRY)) {
         return match (mode, before) {
             (Mode::Observe, Standing::Claimed { .. } | Standing::NotObserved) => Standing::NotWanted,
@@ -133,7 +142,7 @@ pub(super) async fn claim(
         }
         (Mode::Active, Claim::Free | Claim::Ours { .. }) => {
             let tags = claim::claimed(&seen.value.tags, &us, now);
-            let Claim::Ours { since, .. } = claim::judge(&tags, &us, None, now) else { return before };
+            let since = claim::since(&tags, &us);
             match client.replace_tags(&id, &tags, seen.etag.as_deref()).await {
                 Ok(_) => {
                     let claimed = ScaleSet { tags, ..seen.value };
@@ -239,7 +248,10 @@ pub(super) async fn is_empty(
 /// What a failed call to Azure means for the binding, with the mend.
 pub(super) fn unreadable(error: &Error) -> Fault {
     let (reason, mend) = match error.class() {
-        Class::Unauthenticated => (BindingReason::CredentialsRejected, "replace the client secret"),
+        Class::Unauthenticated => (
+            BindingReason::CredentialsRejected,
+            "mend tenantID, clientID, or what the Secret holds; the operator's own identity is mended in Azure",
+        ),
         Class::Forbidden => (
             BindingReason::PermissionDenied,
             "give its identity the role Virtual Machine Contributor on the scale set",
