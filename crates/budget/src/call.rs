@@ -83,6 +83,8 @@ pub struct Wait {
     pub until: Timestamp,
     /// Whose limit is in the way the longest.
     pub scope: Scope,
+    /// The service itself refused calls there, and asked to wait; else our own share of its limit is used up.
+    pub throttled: bool,
 }
 
 /// What a bucket belongs to, and what can be throttled.

@@ -19,6 +19,8 @@ pub(crate) enum Holder {
 pub(crate) struct Refusal {
     pub(crate) until: Millis,
     pub(crate) place: Place,
+    /// The place was throttled by the service.
+    pub(crate) throttled: bool,
 }
 
 /// A slot that nobody takes up in this time after its instant lapses.
@@ -96,7 +98,7 @@ impl Ledger {
                 Ok(())
             }
             Some(place) => {
-                let refusal = Refusal { until: at, place: place.clone() };
+                let refusal = Refusal { until: at, place: place.clone(), throttled: pause.is_some() };
                 for share in shares {
                     self.bucket(share).promise(at);
                 }

@@ -107,7 +107,8 @@ impl Budgets {
         }
     }
 
-    /// Takes in a 429, or any other answer with `Retry-After`, of an Azure DevOps organization: all of it waits.
+    /// Takes in a 429 of an Azure DevOps organization: all of it waits. A delayed answer is none: it only asks for
+    /// slower sampling.
     pub fn note_organization_throttled(
         &self,
         organization: &str,
@@ -154,5 +155,5 @@ fn after(now: Timestamp, retry_after: SignedDuration) -> Millis {
 
 fn wait(refusal: &Refusal) -> Wait {
     let until = Timestamp::from_millisecond(refusal.until).unwrap_or(Timestamp::MAX);
-    Wait { until, scope: refusal.place.scope() }
+    Wait { until, scope: refusal.place.scope(), throttled: refusal.throttled }
 }

@@ -71,7 +71,7 @@ fn four_writes_a_minute_are_three_for_us() {
         budgets.take(Call::UpdateScaleSet, &who, at(0.0)).unwrap();
     }
     let wait = budgets.take(Call::UpdateScaleSet, &who, at(1.0)).unwrap_err();
-    assert_eq!(wait, Wait { until: at(65.001), scope: Scope::Set });
+    assert_eq!(wait, Wait { until: at(65.001), scope: Scope::Set, throttled: false });
     assert_eq!(budgets.take(Call::UpdateScaleSet, &who, at(40.0)), Err(wait), "too early changes nothing");
     budgets.take(Call::UpdateScaleSet, &set("AGENTS-2"), at(40.0)).unwrap();
     budgets.take(Call::UpdateScaleSet, &who, at(65.001)).unwrap();
@@ -177,7 +177,7 @@ fn throttling_stops_its_scope_and_nothing_else() {
     let machine = |name: &str| Target { machine: Some(name.to_owned()), ..one.clone() };
     budgets.note_throttled(Scope::Set, &one, secs(30), at(0.0));
     let wait = budgets.take(Call::ListInstances, &one, at(1.0)).unwrap_err();
-    assert_eq!(wait, Wait { until: at(30.0), scope: Scope::Set });
+    assert_eq!(wait, Wait { until: at(30.0), scope: Scope::Set, throttled: true });
     budgets.take(Call::ListInstances, &other, at(1.0)).unwrap();
     assert_eq!(budgets.take(Call::GetInstance, &machine("3"), at(1.0)).unwrap_err().until, at(30.0));
     budgets.take(Call::ListInstances, &one, at(30.0)).unwrap();
@@ -190,11 +190,11 @@ fn throttling_stops_its_scope_and_nothing_else() {
     let operation = Target { operation: Some("op-1".to_owned()), ..one.clone() };
     budgets.note_throttled(Scope::Operation, &operation, secs(30), at(80.0));
     let wait = budgets.take(Call::PollOperation, &operation, at(81.0)).unwrap_err();
-    assert_eq!(wait, Wait { until: at(110.0), scope: Scope::Operation });
+    assert_eq!(wait, Wait { until: at(110.0), scope: Scope::Operation, throttled: true });
 
     budgets.note_throttled(Scope::Subscription, &one, secs(30), at(120.0));
     let wait = budgets.take(Call::ListInstances, &other, at(121.0)).unwrap_err();
-    assert_eq!(wait, Wait { until: at(150.0), scope: Scope::Subscription });
+    assert_eq!(wait, Wait { until: at(150.0), scope: Scope::Subscription, throttled: true });
     let elsewhere = Target { location: Some("northeurope".to_owned()), ..other.clone() };
     budgets.take(Call::ListInstances, &elsewhere, at(121.0)).unwrap();
     let whole = Target { location: None, ..one.clone() };
@@ -269,7 +269,7 @@ fn an_organization_has_its_own_budget() {
 
     budgets.note_organization_throttled("fabrikam", secs(20), at(60.0));
     let wait = budgets.take_organization("fabrikam", OrganizationCall::Delete, "pool", at(61.0)).unwrap_err();
-    assert_eq!(wait, Wait { until: at(80.0), scope: Scope::Organization });
+    assert_eq!(wait, Wait { until: at(80.0), scope: Scope::Organization, throttled: true });
 }
 
 #[test]

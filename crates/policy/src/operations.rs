@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     failure::Backoff,
+    gate::DIFFERENCE_PATIENCE,
     instance::{Instance, State, after},
     inventory::Inventory,
     memory::{Memory, Operation, OperationKind, Step},
@@ -85,6 +86,10 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
     });
     memory.step.take_if(|step| ended_steps.contains(&step.started_at));
     for (binding, grows, vms, failure) in failed {
+        if grows && let Ok(long_ago) = now.checked_sub(DIFFERENCE_PATIENCE) {
+            // Azure has said that the rest does not come: capacity and list differ for good, and nobody waits for it.
+            memory.differs_since.insert(binding.clone(), long_ago);
+        }
         if !grows && orchestration(seen, &binding) == Orchestration::Flexible {
             memory.back_off_vms(binding, vms, failure, now);
         } else {

@@ -212,6 +212,13 @@ impl Error {
         self.because(format!("kept back for {seconds} s, so that the service is not asked too often"))
     }
 
+    /// The same failure, of a call that was not made because the service has refused others for a while.
+    pub(crate) fn throttled(mut self, wait: SignedDuration) -> Self {
+        self.0.retry_after = Some(wait);
+        let seconds = wait.as_secs();
+        self.because(format!("the service asks for fewer calls; asked again in {seconds} s"))
+    }
+
     pub(crate) fn at(mut self, host: &str) -> Self {
         self.0.host = Some(host.to_owned());
         self

@@ -63,7 +63,11 @@ impl Payer {
                 self.budgets.take_organization(name, call, &caller, now)
             }
         };
-        taken.map_err(|wait| request.error(Class::Throttled).kept_back(wait.until.duration_since(now)))
+        taken.map_err(|wait| {
+            let (error, left) = (request.error(Class::Throttled), wait.until.duration_since(now));
+            // What the service itself has refused is refused, also before it is asked again.
+            if wait.throttled { error.throttled(left) } else { error.kept_back(left) }
+        })
     }
 
     pub(crate) fn settle(&self, request: &Request, answer: &Result<Reply, Error>) {
@@ -90,9 +94,9 @@ impl Payer {
                     let reset = self.on_our_clock(reset, now);
                     self.budgets.note_rate_limit(name, count(limit), count(left), reset, now);
                 }
-                // A delayed answer asks for the same as a refusal.
-                if let Some(wait) = retry_after.or(refused.map(|_| WAIT)) {
-                    self.budgets.note_organization_throttled(name, wait, now);
+                // A delayed answer with `Retry-After` slows sampling down, and stops nobody in the middle of a removal.
+                if refused.is_some() {
+                    self.budgets.note_organization_throttled(name, retry_after.unwrap_or(WAIT), now);
                 }
             }
         }

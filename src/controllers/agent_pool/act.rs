@@ -163,7 +163,9 @@ async fn grow(set: &SetHandle, operation: &str, target: u32, capacity: u32, now:
 /// The claim is ours, and its VMs are managed as they were when this was decided.
 fn still_ours(set: &SetHandle, seen: &ScaleSet, now: jiff::Timestamp) -> Result<(), String> {
     match &seen.orchestration_mode {
-        Some(mode) if *mode != set.mode => Err(format!("its orchestration mode is {} now", mode.as_str())),
+        Some(mode) if *mode != set.mode || matches!(mode, OrchestrationMode::Other(_)) => {
+            Err(format!("its orchestration mode is {} now", mode.as_str()))
+        }
         Some(_) | None => {
             claim::judge(&seen.tags, &set.owner, set.take_over_from.as_deref(), now).writable(now)
         }

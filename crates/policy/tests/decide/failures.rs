@@ -239,6 +239,21 @@ fn a_preempted_growth_is_asked_for_again_at_once() {
     assert_eq!((grown(&plan), plan.memory.backoffs.len()), (1, 0));
 }
 
+#[test]
+fn what_a_failed_growth_has_left_out_is_not_waited_for() {
+    let mut passes = Passes::of(&standby(2));
+    let _ = passes.look(&scene([]));
+    passes.accepted();
+    let operation = passes.memory.operations[0].id.clone();
+    passes.wait(seconds(10));
+    // One of two has come; Azure keeps the capacity that was asked for.
+    let partly = || scene([machine("a").idle()]).capacity("d4", 2);
+    let failed = OperationProgress::Failed(failure(FailureKind::Invalid));
+    assert_eq!(grown(&passes.look(&partly().operation(&operation, failed))), 0);
+    passes.wait(seconds(10));
+    assert_eq!(grown(&passes.look(&partly())), 1, "the back-off is over, and nothing else is to come");
+}
+
 /// Operation, kind and count of what was lost.
 fn lost(plan: &Plan) -> Vec<(&str, &OperationKind)> {
     plan.lost.iter().map(|lost| (lost.operation.as_str(), &lost.kind)).collect()
