@@ -27,8 +27,14 @@ day: ## one day of a job trace at 200 times the speed: make day TRACE=FILE
 	@cargo build --release --package poolkeeper --package poolkeeper-simulator --package poolkeeper-harness --bins
 	@$(target)/release/day "$(TRACE)"
 
+.PHONY: limits
+limits: tools ## calls a minute of 300 scale sets against Azure's limits, and a storm of 429 on one
+	$(call step,building poolkeeper, its simulator and the measurement)
+	@cargo build --release --package poolkeeper --package poolkeeper-simulator --package poolkeeper-harness --bins
+	@$(target)/release/limits
+
 .PHONY: test
-test: lint tools build ## every check and test; ends with a line of sums
+test: lint tools clients build ## every check and test; ends with a line of sums
 	$(call step,tests)
 	@hack/test.sh
 
@@ -47,7 +53,7 @@ lint: ## formatting, clippy, documentation, generated files; warnings are errors
 .PHONY: fmt
 fmt: ## format all sources
 	@cargo fmt --all
-	@command -v gofmt >/dev/null && gofmt -w tests/control-plane/*.go || echo "no gofmt: the Go sources are left as they are"
+	@command -v gofmt >/dev/null && gofmt -w tests/control-plane tests/clients/go || echo "no gofmt: the Go sources are left as they are"
 
 .PHONY: gen
 gen: ## write crds/, the chart's copies and the API reference
@@ -62,6 +68,11 @@ build: ## all programs and tests, unoptimized
 tools: ## control plane, kubectl and helm, once, into a cache (minutes at first)
 	$(call step,tools)
 	@tests/control-plane/build.sh
+
+.PHONY: clients
+clients: ## Microsoft's clients for the tests, once, into a cache
+	$(call step,clients)
+	@tests/clients/setup.sh
 
 .PHONY: bench
 bench: ## how long a decision takes

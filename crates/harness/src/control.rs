@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ledger::Entry;
@@ -25,6 +25,8 @@ pub struct Control {
 /// A scale set as it really is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ScaleSetTruth {
+    /// Its name.
+    pub name: String,
     /// `sku.capacity`
     pub capacity: u32,
     /// The tags, the claim among them.
@@ -56,6 +58,35 @@ pub struct CallCount {
     pub total: u64,
     /// The most in one simulated minute.
     pub max_per_minute: u32,
+    /// Refused because a limit was reached.
+    #[serde(default)]
+    pub throttled: u64,
+    /// The most in one simulated minute, by where Azure counts them.
+    #[serde(default)]
+    pub busiest_minute: Busiest,
+}
+
+/// The most calls of a class in one simulated minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Busiest {
+    /// In the busiest subscription.
+    pub subscription: u32,
+    /// In the busiest scale set.
+    pub scale_set: u32,
+}
+
+/// A job to be queued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Job {
+    /// The name of the agent pool.
+    pub pool: String,
+    /// What it asks of an agent, in Azure DevOps' words.
+    pub demands: Vec<String>,
+    /// How long it runs.
+    pub duration: SignedDuration,
+    /// When it is queued, in simulated time; now unless given.
+    pub at: Option<Timestamp>,
 }
 
 impl Control {
@@ -86,12 +117,29 @@ impl Control {
     /// # Errors
     /// If the simulator refuses it; the message is the simulator's.
     pub async fn queue_job(&self, pool: &str, duration: SignedDuration, at: Option<Timestamp>) -> Result<()> {
-        let seconds = format!("{}s", duration.as_secs());
-        let job = json!({"pool": pool, "duration": seconds, "at": at});
-        let answer = self.http.post(format!("{}/jobs", self.url)).json(&job).send().await?;
-        let (status, said) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "the simulator refuses a job: {status}: {said}");
+        self.queue(&Job { pool: pool.to_owned(), demands: Vec::new(), duration, at }).await
+    }
+
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// If the simulator refuses it; the message is the simulator's.
+    pub async fn queue(&self, job: &Job) -> Result<()> {
+        self.post("jobs", &json!(job)).await?;
         Ok(())
+    }
+
+    /// Lets something fail, as `docs/simulator.md` describes it. Until when, in simulated time, where it ends by itself.
+    ///
+    /// # Errors
+    /// If the simulator refuses it; the message is the simulator's.
+    pub async fn set_fault(&self, fault: &Value) -> Result<Option<Timestamp>> {
+        #[derive(Deserialize)]
+        struct Set {
+            until: Option<Timestamp>,
+        }
+        let said = self.post("faults", fault).await?;
+        Ok(serde_json::from_str::<Set>(&said).context("the simulator's answer to a fault")?.until)
     }
 
     /// Every change after number `since`, oldest first, all of them.
@@ -121,13 +169,20 @@ impl Control {
     /// # Errors
     /// If the simulator does not answer, or its world has none.
     pub async fn scale_set(&self) -> Result<ScaleSetTruth> {
+        self.scale_sets().await?.into_iter().next().context("the simulated world has no scale set")
+    }
+
+    /// All scale sets of the world.
+    ///
+    /// # Errors
+    /// If the simulator does not answer.
+    pub async fn scale_sets(&self) -> Result<Vec<ScaleSetTruth>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct World {
             scale_sets: Vec<ScaleSetTruth>,
         }
-        let world: World = self.get("world").await?;
-        world.scale_sets.into_iter().next().context("the simulated world has no scale set")
+        Ok(self.get::<World>("world").await?.scale_sets)
     }
 
     /// The simulator's own sums.
@@ -136,6 +191,13 @@ impl Control {
     /// If the simulator does not answer.
     pub async fn tally(&self) -> Result<Tally> {
         self.get("tally").await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<String> {
+        let answer = self.http.post(format!("{}/{path}", self.url)).json(body).send().await?;
+        let (status, said) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "the simulator refuses POST {path}: {status}: {said}");
+        Ok(said)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

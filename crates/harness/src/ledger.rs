@@ -1,50 +1,12 @@
 //! The truth, from the simulator's journal: every change of VMs, agents and jobs at its exact simulated time.
 
+mod entry;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
-/// One change of the world.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Entry {
-    /// Counts up from 1 without gaps.
-    pub seq: u64,
-    /// When, in simulated time.
-    pub at: Timestamp,
-    /// The name of the scale set or pool.
-    pub place: String,
-    kind: Kind,
-    agent: Option<String>,
-    request: Option<u64>,
-    detail: Option<String>,
-    /// The change in words.
-    #[serde(default)]
-    pub text: String,
-}
-
-/// The changes that count here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Kind {
-    VmCreating,
-    VmRunning,
-    VmFailed,
-    VmReimaging,
-    VmDeleting,
-    VmDeleted,
-    AgentRegistered,
-    AgentOnline,
-    AgentOffline,
-    AgentEnabled,
-    AgentDisabled,
-    AgentDeleted,
-    JobQueued,
-    JobAssigned,
-    JobFinished,
-    JobKilled,
-    #[serde(other)]
-    Other,
-}
+pub use entry::{Entry, Kind};
 
 /// VMs by what they do, and jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -253,7 +215,7 @@ impl Ledger {
                 entry.request.and_then(|request| self.waiting.remove(&request));
                 self.agent(name, |agent| agent.job = false);
             }
-            Kind::Other => {}
+            Kind::OperationStarted | Kind::JobReceived | Kind::Other => {}
         }
     }
 

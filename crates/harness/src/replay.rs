@@ -188,8 +188,8 @@ fn usage(stage: &Stage) -> Option<OperatorUsage> {
     OperatorUsage::of_process(stage.operator.process_id())
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough for made-up jobs.
-fn next(state: &mut u64) -> u64 {
+/// The next number of SplitMix64 (Steele, Lea, Flood 2014): enough for made-up jobs.
+pub fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use poolkeeper_clock::Clock;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::control::Control;
 use crate::control_plane::succeeded;
-use crate::quickstart::{ExampleWorld, NAMESPACE, Quickstart};
+use crate::quickstart::{Example, ExampleWorld, NAMESPACE, QUICKSTART, Quickstart, merge};
 use crate::{Binaries, ControlPlane, Operator, RELEASE, Simulator, Tools, World, values_for};
 
 /// Where the chart is installed.
@@ -36,8 +37,17 @@ impl Stage {
     ///
     /// # Errors
     /// If a part does not start; the message has the end of its output.
-    pub async fn start(
+    pub async fn start(world: ExampleWorld, seed: u64, speed: u32, say: impl FnMut(&str)) -> Result<Self> {
+        Self::start_with(world, &json!({}), seed, speed, say).await
+    }
+
+    /// The same with values of one's own for the chart.
+    ///
+    /// # Errors
+    /// If a part does not start; the message has the end of its output.
+    pub async fn start_with(
         world: ExampleWorld,
+        values: &Value,
         seed: u64,
         speed: u32,
         mut say: impl FnMut(&str),
@@ -52,7 +62,9 @@ impl Stage {
         let simulator = Simulator::start(&binaries, World::Text(&world.text()), seed, Some(clock)).await?;
         let url = simulator.url();
         say(&format!("simulator: Azure and Azure DevOps at {url}, {speed} times as fast, seed {seed}"));
-        control_plane.install_chart(OPERATOR_NAMESPACE, &values_for(&simulator)?).await?;
+        let mut all_values = values_for(&simulator)?;
+        merge(&mut all_values, values);
+        control_plane.install_chart(OPERATOR_NAMESPACE, &all_values).await?;
         say(&format!("chart: installed with helm as {RELEASE} in namespace {OPERATOR_NAMESPACE}"));
         let identity = control_plane.service_account_kubeconfig(OPERATOR_NAMESPACE, RELEASE).await?;
         let configuration = control_plane.operator_configuration(OPERATOR_NAMESPACE).await?;
@@ -68,17 +80,39 @@ impl Stage {
     ///
     /// # Errors
     /// If the API server refuses a manifest; the message is kubectl's.
-    pub async fn apply_quickstart(&self, spec: &serde_json::Value) -> Result<(Quickstart, String)> {
-        let quickstart = Quickstart::read(&self.simulator, &self.world, spec)?;
-        // It has the simulator's tokens: a file that goes when the stage does, and that only its user can read.
+    pub async fn apply_quickstart(&self, spec: &Value) -> Result<(Quickstart, String)> {
+        self.apply_examples(&[QUICKSTART], spec).await
+    }
+
+    /// The same for several examples at once, with `spec` merged into the spec of each AgentPool.
+    ///
+    /// # Errors
+    /// If the API server refuses a manifest; the message is kubectl's.
+    pub async fn apply_examples(&self, examples: &[Example], spec: &Value) -> Result<(Quickstart, String)> {
+        let quickstart = Quickstart::read_examples(examples, &self.simulator, &self.world, spec)?;
+        let said = self.apply(&quickstart.text()).await?;
+        Ok((quickstart, said))
+    }
+
+    /// `kubectl apply` of manifests in the namespace of the pool; what kubectl said.
+    ///
+    /// # Errors
+    /// If the API server refuses a manifest; the message is kubectl's.
+    pub async fn apply(&self, manifests: &str) -> Result<String> {
+        // They may have the simulator's tokens: a file that goes when the stage does, and that only its user can read.
         let folder = self.simulator.directory();
-        let path = folder.path().join("quickstart.json");
+        let path = folder.path().join("manifests.json");
         if path.exists() {
             std::fs::remove_file(&path)?;
         }
-        folder.write("quickstart.json", quickstart.text().as_bytes())?;
-        let said = self.kubectl(&["apply", "--filename", &path.to_string_lossy()]).await?;
-        Ok((quickstart, said))
+        folder.write("manifests.json", manifests.as_bytes())?;
+        self.kubectl(&["apply", "--filename", &path.to_string_lossy()]).await
+    }
+
+    /// The world of the clouds, as it began.
+    #[must_use]
+    pub fn world(&self) -> &ExampleWorld {
+        &self.world
     }
 
     /// Runs kubectl in the namespace of the pool, and returns its output.

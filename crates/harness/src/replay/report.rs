@@ -245,7 +245,10 @@ mod tests {
     #[test]
     fn calls_before_the_start_do_not_count() {
         let tally = |total| Tally {
-            calls: BTreeMap::from([("instanceList".into(), CallCount { total, max_per_minute: 6 })]),
+            calls: BTreeMap::from([(
+                "instanceList".into(),
+                CallCount { total, max_per_minute: 6, ..CallCount::default() },
+            )]),
         };
         let rates = rates(&tally(20), &tally(80), SignedDuration::from_mins(60));
         let expected = CallRate {

@@ -7,16 +7,17 @@ use anyhow::{Result, ensure};
 use poolkeeper_harness::replay::service;
 use poolkeeper_harness::worked_example::words;
 
-use crate::show::{Played, Show, clock};
+use crate::show::Show;
+use crate::track::Track;
+use crate::words::clock;
 
 /// Prints it, and fails if a job was killed.
 pub(crate) async fn show(show: &mut Show, began: Instant) -> Result<()> {
     show.screen.line("");
     show.screen.line("== summary");
-    for played in show.played() {
-        for line in act(&played) {
-            show.screen.line(&line);
-        }
+    let courses: Vec<String> = show.tracks().iter().flat_map(course).collect();
+    for line in courses {
+        show.screen.line(&line);
     }
     let (finished, killed) = (show.finished(), show.killed());
     show.screen.line(&format!("jobs         {finished} finished, {killed} killed"));
@@ -39,15 +40,17 @@ pub(crate) async fn show(show: &mut Show, began: Instant) -> Result<()> {
     Ok(())
 }
 
-fn act(Played { course, began, steps }: &Played) -> [String; 2] {
+fn course(track: &Track) -> [String; 2] {
+    let (began, steps, expected) = (track.began, track.steps(), track.course.expected);
     let seen: Vec<String> = steps
         .iter()
-        .map(|step| format!("{} at {}", words([step.agents]), clock(step.at.duration_since(*began))))
+        .map(|step| format!("{} at {}", words([step.agents]), clock(step.at.duration_since(began))))
         .collect();
-    let same = steps.iter().map(|step| step.agents).eq(course.expected.iter().copied());
+    let same = steps.iter().map(|step| step.agents).eq(expected.iter().copied());
     let verdict = if same { "as expected" } else { "NOT as expected" };
+    let (strategy, orchestration) = (track.course.strategy, track.course.orchestration);
     [
-        format!("{:<12} expected {}", course.strategy, words(course.expected.iter().copied())),
-        format!("{:<12} observed {}: {verdict}", "", seen.join(", ")),
+        format!("{strategy:<12} {orchestration:<9} expected {}", words(expected.iter().copied())),
+        format!("{:<22} observed {}: {verdict}", "", seen.join(", ")),
     ]
 }
