@@ -51,7 +51,7 @@ pub struct Verify {
     /// Resource id of the scale set; it must carry the tag poolkeeper-verify=scratch and hold at most 2 VMs.
     #[arg(long, value_name = "ID")]
     pub scale_set: String,
-    /// The organization, such as https://dev.azure.com/fabrikam.
+    /// The organization, such as `https://dev.azure.com/fabrikam`.
     #[arg(long, value_name = "URL")]
     pub organization: String,
     /// Name of the agent pool; it must hold at most 2 agents and no unfinished job.

@@ -1,12 +1,13 @@
 //! Who we are to the clouds: reads Secrets, guards the operator's own identity, and keeps tokens while they last.
 
+mod secrets;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use poolkeeper_api::{
     AgentPool, ScaleSetBinding,
     credentials::{AzureCredentialsType, OrganizationCredentialsType},
@@ -21,7 +22,8 @@ use poolkeeper_rest::{Authorization, CallLog, Http, SetupError, Url};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::{config::Config, kubernetes};
+use self::secrets::Secrets;
+use crate::config::Config;
 
 /// Why there is no way to sign in. Each message names the mend, none a secret.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +98,7 @@ pub struct SignIn {
     budgets: Budgets,
     clock: Clock,
     kept: Mutex<HashMap<String, Kept>>,
+    secrets: Secrets,
 }
 
 /// A credential and the fingerprint of what it was made from; another one takes its place when the Secret changes.
@@ -143,7 +146,16 @@ impl SignIn {
         budgets: Budgets,
         clock: Clock,
     ) -> Result<Self, SetupError> {
-        Ok(Self { http, cloud: config.cloud()?, config, calls, budgets, clock, kept: Mutex::default() })
+        Ok(Self {
+            http,
+            cloud: config.cloud()?,
+            config,
+            calls,
+            budgets,
+            clock,
+            kept: Mutex::default(),
+            secrets: Secrets::default(),
+        })
     }
 
     /// The pool's organization, signed in.
@@ -174,7 +186,7 @@ impl SignIn {
         let authorization = match credentials.type_ {
             OrganizationCredentialsType::PersonalAccessToken => {
                 let reference = credentials.secret_ref.as_ref().ok_or(SignInError::Incomplete)?;
-                Authorization::Pat(secret(kube, &namespace, reference, "token").await?)
+                Authorization::Pat(self.secrets.value(kube, &namespace, reference, "token").await?)
             }
             OrganizationCredentialsType::ServicePrincipal => {
                 self.bearer(kube, principal(PrincipalType::ServicePrincipal), SCOPE).await?
@@ -263,7 +275,7 @@ impl SignIn {
         let Principal { place, type_, tenant, client, secret: reference, namespace } = principal;
         let proof = match (&type_, reference) {
             (PrincipalType::ServicePrincipal, Some(reference)) => {
-                Some(proof(kube, namespace, reference).await?)
+                Some(proof(&self.secrets, kube, namespace, reference).await?)
             }
             (PrincipalType::ServicePrincipal, None) => return Err(SignInError::Incomplete),
             (PrincipalType::WorkloadIdentity | PrincipalType::ManagedIdentity, _) => None,
@@ -333,43 +345,25 @@ fn authority(url: &Url) -> String {
 
 /// The named key, or `clientSecret`, else `tls.crt` and `tls.key` as in a Secret of type `kubernetes.io/tls`.
 async fn proof(
+    secrets: &Secrets,
     kube: &kube::Client,
     namespace: &str,
     reference: &SecretReference,
 ) -> Result<Proof, SignInError> {
-    let missing = match secret(kube, namespace, reference, "clientSecret").await {
+    let missing = match secrets.value(kube, namespace, reference, "clientSecret").await {
         Ok(secret) => return Ok(Proof::Secret(secret)),
         Err(error @ SignInError::KeyMissing { .. }) if reference.key.is_none() => error,
         Err(error) => return Err(error),
     };
     let part = async |key: &str| {
         let reference = SecretReference { key: Some(key.to_owned()), ..reference.clone() };
-        secret(kube, namespace, &reference, key).await
+        secrets.value(kube, namespace, &reference, key).await
     };
     match part("tls.crt").await {
         Ok(certificate) => Ok(Proof::Certificate { certificate, key: part("tls.key").await? }),
         // Whoever has neither is told of the simpler one.
         Err(SignInError::KeyMissing { .. }) => Err(missing),
         Err(error) => Err(error),
-    }
-}
-
-async fn secret(
-    kube: &kube::Client,
-    namespace: &str,
-    reference: &SecretReference,
-    default_key: &str,
-) -> Result<SecretString, SignInError> {
-    let name = reference.name.clone();
-    let key = reference.key.clone().unwrap_or_else(|| default_key.to_owned());
-    let secrets: Api<Secret> = Api::namespaced(kube.clone(), namespace);
-    let found = kubernetes::within(kubernetes::PATIENCE, secrets.get_opt(&name)).await;
-    let found = found.map_err(|source| SignInError::SecretUnreadable { name: name.clone(), source })?;
-    let Some(found) = found else { return Err(SignInError::SecretMissing { name, key }) };
-    let value = found.data.and_then(|data| data.get(&key).map(|bytes| bytes.0.clone()));
-    match value.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.trim().is_empty()) {
-        Some(text) => Ok(SecretString::from(text)),
-        None => Err(SignInError::KeyMissing { name, key }),
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
 
     let bindings = ctx.stores.bindings_of(&namespace, &name);
     let standby = standby::resolve(ctx, pool, now);
-    let yields = validate::yields_to(pool, ctx.stores.pools().iter().map(Arc::as_ref));
+    let same_name = pool.spec.pool_name.to_lowercase();
+    let rivals = ctx.stores.pools(|other| other.spec.pool_name.to_lowercase() == same_name);
+    let yields = validate::yields_to(pool, rivals.iter().map(Arc::as_ref));
     let valid = validate::validate(pool, bindings.clone(), standby.schedule.clone());
     let (valid, refused) = match (valid, yields) {
         (Ok(valid), None) => (valid, None),

@@ -96,10 +96,11 @@ impl Stores {
         (Self { sets, written: Arc::default() }, writers)
     }
 
-    /// All pools that can be read, of all watched namespaces, by namespace and name.
+    /// The pools that can be read and are wanted, of all watched namespaces, by namespace and name. Only these are
+    /// copied: whoever looks for one among hundreds must not copy them all.
     #[must_use]
-    pub fn pools(&self) -> Vec<Arc<AgentPool>> {
-        sorted(self.sets.iter().flat_map(|set| readable(&set.pools, |_| true)).collect())
+    pub fn pools(&self, wanted: impl Fn(&AgentPool) -> bool) -> Vec<Arc<AgentPool>> {
+        sorted(self.sets.iter().flat_map(|set| readable(&set.pools, &wanted)).collect())
     }
 
     /// The pools of a namespace that can be read, by name.
@@ -117,16 +118,21 @@ impl Stores {
     /// The bindings of a pool that can be read, by name.
     #[must_use]
     pub fn bindings_of(&self, namespace: &str, pool: &str) -> Vec<Arc<ScaleSetBinding>> {
-        let mut bindings =
-            self.set(namespace).map(|set| in_namespace(&set.bindings, namespace)).unwrap_or_default();
-        bindings.retain(|binding| binding.spec.pool_ref.name == pool);
-        bindings
+        let of_pool = |binding: &ScaleSetBinding| {
+            binding.spec.pool_ref.name == pool && binding.namespace().as_deref() == Some(namespace)
+        };
+        self.set(namespace).map(|set| sorted(readable(&set.bindings, of_pool))).unwrap_or_default()
     }
 
-    /// All bindings that can be read, of all watched namespaces, by namespace and name.
-    #[must_use]
-    pub fn bindings(&self) -> Vec<Arc<ScaleSetBinding>> {
-        sorted(self.sets.iter().flat_map(|set| readable(&set.bindings, |_| true)).collect())
+    /// Looks at all bindings that can be read, of all watched namespaces, in no order, and copies none.
+    pub(crate) fn visit_bindings(&self, mut visit: impl FnMut(&ScaleSetBinding)) {
+        for set in &*self.sets {
+            for binding in set.bindings.state() {
+                if let Ok(binding) = &binding.0 {
+                    visit(binding);
+                }
+            }
+        }
     }
 
     /// Names of the namespace's bindings that this version cannot read: whose they are is unknown.

@@ -61,20 +61,31 @@ pub(super) fn check(ctx: &Context, binding: &ScaleSetBinding, pool: Option<&Agen
 
 /// Another binding of the same scale set that was there first, in any namespace.
 fn older_twin(ctx: &Context, binding: &ScaleSetBinding) -> Option<String> {
-    let id = |binding: &ScaleSetBinding| binding.spec.scale_set.resource_id.to_lowercase();
     let age = |binding: &ScaleSetBinding| {
         (binding.creation_timestamp().map(|time| time.0), binding.uid().unwrap_or_default())
     };
-    let bindings = ctx.stores.bindings();
-    let mut twins = bindings.iter().filter(|other| id(other) == id(binding) && age(other) < age(binding));
-    twins.next().map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any()))
+    let (own, own_age) = (&binding.spec.scale_set.resource_id, age(binding));
+    let mut oldest: Option<(_, String)> = None;
+    ctx.stores.visit_bindings(|other| {
+        let same = other.spec.scale_set.resource_id.eq_ignore_ascii_case(own);
+        if same && age(other) < own_age {
+            let name = format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any());
+            let found = (age(other), name);
+            oldest = Some(oldest.take().map_or_else(|| found.clone(), |known| known.min(found.clone())));
+        }
+    });
+    oldest.map(|(_, name)| name)
 }
 
 fn place_among_siblings(ctx: &Context, binding: &ScaleSetBinding, pool: &AgentPool) -> usize {
     let order = |binding: &ScaleSetBinding| (std::cmp::Reverse(binding.spec.priority), binding.name_any());
-    ctx.stores
-        .bindings_of(&pool.namespace().unwrap_or_default(), &pool.name_any())
-        .iter()
-        .filter(|other| order(other) < order(binding))
-        .count()
+    let (own, namespace, pool) = (order(binding), pool.namespace(), pool.name_any());
+    let mut before = 0;
+    ctx.stores.visit_bindings(|other| {
+        let sibling = other.spec.pool_ref.name == pool && other.metadata.namespace == namespace;
+        if sibling && order(other) < own {
+            before += 1;
+        }
+    });
+    before
 }
