@@ -232,6 +232,11 @@ impl SignIn {
             namespace: &namespace,
         };
         let credential = self.credential(kube, principal).await?;
+        // So that the first calls after a restart are charged to the right region.
+        let facts = binding.status.as_ref().and_then(|status| status.scale_set.as_ref());
+        if let Some(facts) = facts.filter(|facts| !facts.location.is_empty()) {
+            self.budgets.note_location(&binding.spec.scale_set.resource_id, &facts.location);
+        }
         // So that a wrong secret is said here, and not by the first call.
         credential.token(self.cloud.scope()).await.map_err(SignInError::Credential)?;
         let client = ScaleSets::new(self.http.clone(), &self.cloud, credential, self.calls.clone())
