@@ -244,6 +244,11 @@ impl SignIn {
         Ok(client.with_budgets(&self.budgets, self.clock))
     }
 
+    /// A pass begins: it reads the namespace's Secrets anew, each once.
+    pub(crate) fn begin_pass(&self, namespace: &str) {
+        self.secrets.begin_pass(namespace);
+    }
+
     /// Azure DevOps refused the pool's token: the next one is a new one.
     pub(crate) fn reject_token(&self, namespace: &str, pool: &str) {
         if let Some(kept) = self.kept().get(&pool_place(namespace, pool)) {

@@ -34,6 +34,7 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
     let cache = ctx.pool_cache(&namespace, &name);
     let mut cache = cache.lock().await;
     let now = ctx.clock.now();
+    ctx.sign_in.begin_pass(&namespace);
     recall(pool, &mut cache);
 
     let bindings = ctx.stores.bindings_of(&namespace, &name);

@@ -66,6 +66,7 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
     let now = ctx.clock.now();
     let cache = ctx.binding_cache(&namespace, &name);
     let mut cache = cache.lock().await;
+    ctx.sign_in.begin_pass(&namespace);
     if cache.generation != binding.metadata.generation {
         *cache = BindingCache { generation: binding.metadata.generation, ..BindingCache::default() };
     }

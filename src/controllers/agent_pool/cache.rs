@@ -90,16 +90,18 @@ impl<T: Clone> Source<T> {
         self.last.as_ref().map(|(value, _)| value)
     }
 
-    /// Plans the next read, `interval` after the last one: passes in between do not put it off.
-    fn read_after(&mut self, interval: SignedDuration) {
-        self.due = self.tried_at.checked_add(interval).unwrap_or(Timestamp::MAX).max(self.not_before);
+    /// Plans the next read, `interval` after the last one: passes in between do not put it off. One that was never tried
+    /// counts from now, or passes would follow each other without a pause.
+    fn read_after(&mut self, interval: SignedDuration, now: Timestamp) {
+        let last = if self.tried_at == Timestamp::MIN { now } else { self.tried_at };
+        self.due = last.checked_add(interval).unwrap_or(Timestamp::MAX).max(self.not_before);
     }
 
     /// Plans the next read at `at`, which counts from the last good answer, or from now where there is none.
     fn plan(&mut self, at: Timestamp, now: Timestamp) {
         match &self.why {
             None if self.last.is_some() => self.due = at.max(self.not_before),
-            None | Some(_) => self.read_after(at.duration_since(now)),
+            None | Some(_) => self.read_after(at.duration_since(now), now),
         }
     }
 
@@ -162,7 +164,7 @@ impl PoolCache {
         now: Timestamp,
     ) -> Timestamp {
         let interval = plan.read_jobs_at.duration_since(now);
-        self.jobs.read_after(interval);
+        self.jobs.read_after(interval, now);
         self.jobs.due = self.jobs.due.max(not_before.unwrap_or(Timestamp::MIN));
         let mut first = self.jobs.due;
         for (name, binding) in &plan.bindings {
