@@ -84,7 +84,7 @@ async fn until(stage: &Stage, then: Timestamp) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_constant_world_is_quiet_and_a_moving_one_is_listed_six_times_a_minute() -> Result<()> {
+async fn a_constant_world_is_quiet_and_a_moving_one_keeps_to_its_budget() -> Result<()> {
     let stage = Stage::start(&[SITE]).await?;
     let operator = stage.operator(&[]).await?;
     let result = course(&stage, &operator).await;
@@ -156,6 +156,8 @@ async fn course(stage: &Stage, operator: &Operator) -> Result<()> {
         most("requestGet"),
         most("operationGet"),
     );
-    ensure!((1..=6).contains(&most("instanceList")), "{} instance lists in one minute", most("instanceList"));
+    // Six at its pace; one that a busy machine sends late makes a seventh in its minute, and the budget gives no more: 7
+    // are 75 % of Azure's 10, rounded down.
+    ensure!((1..=7).contains(&most("instanceList")), "{} instance lists in one minute", most("instanceList"));
     Ok(())
 }
