@@ -60,11 +60,8 @@ struct OwnIdentity {
     scale_set_prefixes: Vec<String>,
 }
 
-/// Reads of jobs and agents every 10 s for 25 pools of one organisation.
-const CALLS_PER_MINUTE: u32 = 300;
-
 /// An organisation's URL as it is compared.
-fn organization(url: &str) -> String {
+pub(crate) fn organization(url: &str) -> String {
     url.trim_end_matches('/').to_ascii_lowercase()
 }
 
@@ -183,7 +180,7 @@ impl Config {
     /// in headers what is left; this keeps us far from it.
     #[must_use]
     pub fn calls_per_minute(&self) -> u32 {
-        self.azure_devops.calls_per_minute.unwrap_or(CALLS_PER_MINUTE)
+        self.azure_devops.calls_per_minute.unwrap_or(poolkeeper_budget::ORGANIZATION_CALLS)
     }
 
     /// Whether a token may go to an organisation at `host`, or `host:port` where its URL names one.

@@ -11,7 +11,7 @@ use poolkeeper_clock::Clock;
 use poolkeeper_policy::{Limit, Want, fair_shares};
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     controllers::{Stores, agent_pool::PoolCache, scale_set_binding::BindingCache},
     events::Events,
     metrics::Metrics,
@@ -155,7 +155,7 @@ impl Context {
         let total = self.config.parallel_jobs(url)?;
         let key = (namespace.to_owned(), pool.to_owned());
         let mut demands = lock(&self.caches.demands);
-        let wants = demands.entry(url.trim_end_matches('/').to_ascii_lowercase()).or_default();
+        let wants = demands.entry(config::organization(url)).or_default();
         wants.insert(key.clone(), want);
         fair_shares(total, wants).get(&key).copied()
     }

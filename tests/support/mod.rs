@@ -22,7 +22,7 @@ pub(crate) use site::Site;
 pub(crate) use stage::{SPEED, Stage, world};
 
 /// No wait of a test takes a quarter of it, unless something is wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What kubectl printed, or why it failed.
 pub(crate) fn said(what: &str, output: &std::process::Output) -> anyhow::Result<String> {

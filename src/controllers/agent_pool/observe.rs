@@ -118,7 +118,7 @@ async fn organization(
     let wait = |retry: Option<SignedDuration>| retry.and_then(|retry| now.checked_add(retry).ok());
     if cache.pool_id.is_due(now) || cache.pool_id.latest().is_none() {
         let id = match pool_id(&organization, pool).await {
-            Err(Lookup::KeptBack(error)) => {
+            Err(Lookup::Call(error)) if error.is_kept_back() => {
                 cache.jobs.keep_back(&error, now);
                 return Some(organization);
             }
@@ -180,17 +180,13 @@ async fn organization(
 
 /// Why a pool's id is not known.
 enum Lookup {
-    KeptBack(Error),
     Call(Error),
     Failed(Why),
 }
 
 async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId, Lookup> {
     let name = &pool.spec.pool_name;
-    let found = organization
-        .pool_by_name(name)
-        .await
-        .map_err(|error| if error.is_kept_back() { Lookup::KeptBack(error) } else { Lookup::Call(error) })?;
+    let found = organization.pool_by_name(name).await.map_err(Lookup::Call)?;
     let Some(found) = found.value else {
         return Err(Lookup::Failed(Why {
             reason: PoolReason::PoolNotFound,

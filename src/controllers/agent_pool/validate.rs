@@ -13,6 +13,8 @@ use poolkeeper_api::{
 };
 use poolkeeper_policy::{self as policy, PoolReason, Why, schedule::Schedule};
 
+use crate::config;
+
 /// A pool that can be decided on.
 #[derive(Debug)]
 pub(crate) struct ValidatedPool {
@@ -208,8 +210,7 @@ fn invalid(path: &str, mend: &str) -> Why {
 /// The older of two pools of one Azure DevOps pool keeps it: younger, then larger uid, yields.
 pub(crate) fn yields_to<'a>(pool: &AgentPool, others: impl Iterator<Item = &'a AgentPool>) -> Option<Why> {
     let place = |pool: &AgentPool| {
-        let url = pool.spec.organization.url.trim_end_matches('/').to_lowercase();
-        (url, pool.spec.pool_name.to_lowercase())
+        (config::organization(&pool.spec.organization.url), pool.spec.pool_name.to_lowercase())
     };
     let age = |pool: &AgentPool| {
         (pool.creation_timestamp().map_or(Timestamp::MAX, |time| time.0), pool.uid().unwrap_or_default())

@@ -229,6 +229,8 @@ fn status(findings: &Findings<'_>) -> ScaleSetBindingStatus {
                 claimed_at: since.map(whole),
                 renewed_at: whole(*renewed_at),
             }),
+            // Unknown is not none: a deletion drains what may be ours.
+            Standing::NotRenewed | Standing::NotObserved if pool.is_some() => before.claim,
             Standing::Foreign { .. } | Standing::NotRenewed | Standing::NotWanted | Standing::NotObserved => {
                 None
             }
@@ -288,4 +290,53 @@ pub(super) async fn publish(ctx: &Context, findings: &Findings<'_>) -> Result<()
         }
     }
     kubernetes::apply_status(ctx, binding, &after).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object<K: serde::de::DeserializeOwned>(spec: &Value, status: &Value) -> K {
+        serde_json::from_value(json!({"metadata": {"name": "linux"}, "spec": spec, "status": status}))
+            .unwrap()
+    }
+
+    /// What becomes of a claim that the status has, when a pass ends so.
+    fn kept(standing: Standing, with_pool: bool) -> bool {
+        let id = "/subscriptions/00000000-1111-2222-3333-444444444444/resourceGroups/agents/providers/Microsoft.Compute/virtualMachineScaleSets/linux";
+        let claim = json!({"owner": "poolkeeper/6f0e/ci/linux", "renewedAt": "2026-11-23T08:30:00Z"});
+        let binding: ScaleSetBinding = object(
+            &json!({"poolRef": {"name": "linux"}, "scaleSet": {"resourceID": id}}),
+            &json!({"claim": claim}),
+        );
+        let organization = json!({"url": "https://dev.azure.com/fabrikam"});
+        let pool: AgentPool =
+            object(&json!({"organization": organization, "poolName": "linux", "maxAgents": 1}), &json!({}));
+        let findings = Findings {
+            binding: &binding,
+            pool: with_pool.then_some(&pool),
+            mode: Mode::Active,
+            set: None,
+            around: Surroundings::default(),
+            fault: None,
+            unreachable: None,
+            standing,
+            limit: None,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        status(&findings).claim.is_some()
+    }
+
+    #[test]
+    fn a_claim_is_kept_while_nothing_is_known_of_it() {
+        // A Secret that is gone before its binding, after a restart: its VMs are drained still.
+        assert!(kept(Standing::NotObserved, true));
+        assert!(kept(Standing::NotRenewed, true));
+        assert!(!kept(Standing::NotObserved, false), "a pool that is gone has released it");
+        let (message, found) = (String::new(), String::new());
+        assert!(!kept(Standing::Foreign { message, found }, true));
+        assert!(!kept(Standing::NotWanted, true));
+    }
 }
