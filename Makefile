@@ -13,7 +13,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: tools ## from nothing to a pool at work: control plane, simulated clouds, chart, operator
+demo: tools ## from nothing to a pool at work, on simulated clouds; ACT=chaos SEED=1: under random faults
 	$(call step,building poolkeeper, its simulator and the demo)
 	@cargo build --release --package poolkeeper --package poolkeeper-simulator --package poolkeeper-harness --bins
 	@$(target)/release/demo
@@ -73,6 +73,12 @@ tools: ## control plane, kubectl and helm, once, into a cache (minutes at first)
 clients: ## Microsoft's clients for the tests, once, into a cache
 	$(call step,clients)
 	@tests/clients/setup.sh
+
+.PHONY: soak
+soak: ## a million simulated jobs under random faults: make soak JOBS=1000000 SEED=1
+	$(call step,building the soak)
+	@cargo build --release --package poolkeeper-proof --bin soak
+	@JOBS="$(or $(JOBS),1000000)" SEED="$(or $(SEED),1)" $(target)/release/soak
 
 .PHONY: bench
 bench: ## how long a decision takes

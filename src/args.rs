@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
 use poolkeeper_clock::Clock;
 
+use crate::cli;
+
 /// Runs Azure DevOps agent pools on Azure VM scale sets, declared in Kubernetes.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "poolkeeper", version)]
@@ -25,6 +27,9 @@ pub enum Command {
     Verify(Verify),
     /// Print the definitions of AgentPool, StandbySchedule and ScaleSetBinding, for `kubectl apply --server-side -f -`.
     Crds,
+    /// What a pool's agents and VMs do, and why.
+    #[command(flatten)]
+    Ask(cli::Command),
 }
 
 /// How to run the operator.
@@ -33,7 +38,7 @@ pub struct Run {
     /// The operator's configuration, a YAML file; the chart makes one.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Where to serve /livez, /readyz and /metrics; port 0 takes a free one.
+    /// Where to serve /livez, /readyz, /metrics and /pools; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// A faster clock, shared with the simulator: origin=2026-01-01T00:00:00Z,scale=60. Refused unless every service
@@ -94,6 +99,13 @@ mod tests {
             .command;
         let Command::Run(run) = args else { panic!("not run") };
         assert_eq!((run.listen.port(), run.sim_clock, run.log_format), (8080, None, LogFormat::Text));
+    }
+
+    #[test]
+    fn the_commands_of_the_plugin_are_commands_of_the_program() {
+        let args = Args::parse_from(["poolkeeper", "explain", "linux-build", "--job", "41"]).command;
+        let Command::Ask(cli::Command::Explain(explain)) = args else { panic!("not explain") };
+        assert_eq!((explain.at.pool.as_str(), explain.job), ("linux-build", Some(41)));
     }
 
     #[test]

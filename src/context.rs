@@ -8,12 +8,14 @@ use std::{
 use jiff::Timestamp;
 use poolkeeper_azure::{Instance, ScaleSet, Usage};
 use poolkeeper_clock::Clock;
-use poolkeeper_policy::{Limit, Want, fair_shares};
+use poolkeeper_policy::{FailedStarts, Limit, Want, fair_shares};
 
 use crate::{
     config::{self, Config},
     controllers::{Stores, agent_pool::PoolCache, scale_set_binding::BindingCache},
     events::Events,
+    explanation::Explanations,
+    journal::Journal,
     metrics::Metrics,
     sign_in::SignIn,
 };
@@ -38,9 +40,22 @@ pub struct Context {
     pub sign_in: SignIn,
     /// What passes have read; never a truth.
     pub caches: Caches,
+    /// Why each pool is as it is, for people.
+    pub explanations: Explanations,
+    /// What was done and what went wrong, for people.
+    pub journal: Journal,
 }
 
 type Key = (String, String);
+
+/// How the starts of a binding's image go.
+#[derive(Clone, Debug)]
+pub(crate) struct Starts {
+    /// Failed ones in a row, if the last one failed.
+    pub(crate) failed: Option<FailedStarts>,
+    /// So many make the image unhealthy.
+    pub(crate) most: u32,
+}
 
 /// One cache per object, which only that object's pass locks.
 struct PerObject<T>(Mutex<HashMap<Key, Arc<tokio::sync::Mutex<T>>>>);
@@ -76,6 +91,8 @@ pub struct Caches {
     demands: Mutex<HashMap<String, BTreeMap<Key, Want>>>,
     /// What keeps bindings from growing, as their pools have found, for the bindings' status.
     limits: Mutex<HashMap<Key, Limit>>,
+    /// Failed starts in a row, as the pools have counted them, for the bindings' status.
+    starts: Mutex<HashMap<Key, Starts>>,
 }
 
 /// A panic of another pass leaves nothing half done in these maps.
@@ -100,12 +117,15 @@ impl Context {
             wants.remove(&key);
         }
         self.metrics.forget_pool(namespace, name);
+        self.explanations.forget(namespace, name);
+        self.journal.forget(namespace, name);
         self.sign_in.forget_pool(namespace, name);
     }
 
     pub(crate) fn forget_binding(&self, namespace: &str, name: &str) {
         self.caches.bindings.forget(namespace, name);
         self.note_limit(namespace, name, None);
+        lock(&self.caches.starts).remove(&(namespace.to_owned(), name.to_owned()));
         self.take_instances(namespace, name);
         self.sign_in.forget_binding(namespace, name);
         self.forget_seen_set(namespace, name);
@@ -172,6 +192,22 @@ impl Context {
 
     pub(crate) fn limit(&self, namespace: &str, binding: &str) -> Option<Limit> {
         lock(&self.caches.limits).get(&(namespace.to_owned(), binding.to_owned())).cloned()
+    }
+
+    /// Notes how the starts of a binding's image go; `most` failed ones in a row make it unhealthy.
+    pub(crate) fn note_starts(
+        &self,
+        namespace: &str,
+        binding: &str,
+        failed: Option<&FailedStarts>,
+        most: u32,
+    ) {
+        let key = (namespace.to_owned(), binding.to_owned());
+        lock(&self.caches.starts).insert(key, Starts { failed: failed.cloned(), most });
+    }
+
+    pub(crate) fn starts(&self, namespace: &str, binding: &str) -> Option<Starts> {
+        lock(&self.caches.starts).get(&(namespace.to_owned(), binding.to_owned())).cloned()
     }
 
     pub(crate) fn forget_seen_set(&self, namespace: &str, binding: &str) {

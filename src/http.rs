@@ -1,4 +1,4 @@
-//! /livez, /readyz and /metrics.
+//! /livez, /readyz, /metrics and /pools.
 
 use std::{
     collections::BTreeMap,
@@ -6,15 +6,16 @@ use std::{
 };
 
 use axum::{
-    Router,
-    extract::State,
+    Json, Router,
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::{explanation::Explanations, metrics::Metrics};
 
 /// What the operator still waits for before it works; clones share it.
 #[derive(Clone, Debug)]
@@ -69,12 +70,14 @@ pub async fn serve(
     listener: TcpListener,
     health: Health,
     metrics: Metrics,
+    explanations: Explanations,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready).with_state(health))
-        .route("/metrics", get(open_metrics).with_state(metrics));
+        .route("/metrics", get(open_metrics).with_state(metrics))
+        .route("/pools/{namespace}/{name}", get(explained).with_state(explanations));
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
@@ -92,6 +95,32 @@ async fn open_metrics(State(metrics): State<Metrics>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Reason of the answer about a pool that had no pass since the start: the API server's own 404 has another.
+pub(crate) const NOT_SEEN: &str = "PoolNotSeen";
+
+/// A failure has the form of the API server's own, through which it is mostly asked.
+async fn explained(
+    State(explanations): State<Explanations>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    let fresh = [(header::CACHE_CONTROL, "no-store")];
+    if let Some(view) = explanations.view(&namespace, &name) {
+        return (fresh, Json(view)).into_response();
+    }
+    let status = json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": NOT_SEEN,
+        "code": 404,
+        "message": format!(
+            "AgentPool {name} in namespace {namespace} has had no pass since the start of the operator; try again in a \
+             minute, and see whether the name is right"
+        ),
+    });
+    (StatusCode::NOT_FOUND, fresh, Json(status)).into_response()
 }
 
 #[cfg(test)]

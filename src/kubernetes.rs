@@ -172,6 +172,32 @@ async fn write_finalizers<K: Kind>(
     Ok(())
 }
 
+/// Sets some annotations of an object, and removes those that are null, if nobody else has changed it meanwhile.
+///
+/// # Errors
+/// If the object has changed since it was read (409), or the API server does not answer within 15 s.
+pub(crate) async fn annotate<K: Kind>(
+    ctx: &Context,
+    object: &K,
+    annotations: serde_json::Map<String, serde_json::Value>,
+) -> Result<(), kube::Error> {
+    let api: Api<DeserializeGuard<K>> =
+        Api::namespaced(ctx.kube.clone(), &object.namespace().unwrap_or_default());
+    let patch = json!({
+        "metadata": {"annotations": annotations, "uid": object.uid()}
+    });
+    ctx.metrics.api_write(K::kind(&()));
+    let params = PatchParams::default();
+    match within(PATIENCE, api.patch(&object.name_any(), &params, &Patch::Merge(&patch))).await {
+        Ok(written) => {
+            ctx.stores.wrote(written.meta());
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// A reference to an object, for events.
 #[must_use]
 pub fn object_reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {

@@ -2,14 +2,18 @@
 
 pub mod args;
 mod claim;
+pub mod cli;
 pub mod conditions;
 pub mod config;
 pub mod context;
 pub mod controllers;
 pub mod events;
+pub mod explanation;
 pub mod http;
+pub mod journal;
 pub mod kubernetes;
 pub mod metrics;
+mod saved;
 pub mod schedule;
 mod sign_in;
 pub mod telemetry;
@@ -33,7 +37,9 @@ use crate::{
     context::{Caches, Context},
     controllers::{Shutdown, Stores},
     events::Events,
+    explanation::Explanations,
     http::Health,
+    journal::Journal,
     metrics::Metrics,
     sign_in::SignIn,
 };
@@ -80,19 +86,38 @@ pub async fn run(args: args::Run) -> anyhow::Result<()> {
     let (stores, writers) = Stores::new(config.watch_namespaces());
     let health = Health::default();
     let caches = Caches::default();
-    let metrics_for_http = metrics.clone();
-    let ctx = Arc::new(Context { kube, clock, config, cluster, metrics, events, stores, sign_in, caches });
+    let explanations = Explanations::new(clock);
+    let journal = Journal::new(kube.clone(), metrics.clone(), clock);
+    let (metrics_for_http, for_http) = (metrics.clone(), explanations.clone());
+    let ctx = Arc::new(Context {
+        kube,
+        clock,
+        config,
+        cluster,
+        metrics,
+        events,
+        stores,
+        sign_in,
+        caches,
+        explanations,
+        journal: journal.clone(),
+    });
 
     // Probes are answered until the last pass has ended.
-    let server = http::serve(listener, health.clone(), metrics_for_http, pending());
-    let passes = controllers::run(ctx, writers, health, shutdown.clone());
+    let server = http::serve(listener, health.clone(), metrics_for_http, for_http, pending());
+    let passes = async {
+        let ended = controllers::run(ctx, writers, health, shutdown.clone()).await;
+        journal.flush().await;
+        ended
+    };
     let late = async {
-        shutdown.await;
+        shutdown.clone().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
         served = server => served.context("the HTTP server failed"),
         ended = passes => ended.context("a controller failed"),
+        never = journal.keep() => match never {},
         () = late => {
             tracing::warn!("passes still ran after {} s; they are taken up again at the next start", GRACE.as_secs());
             Ok(())

@@ -26,6 +26,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
             print!("{}", poolkeeper::crds());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Ask(command) => Ok(poolkeeper::cli::run(command).await.map(|()| ExitCode::SUCCESS)?),
         Command::Verify(args) => poolkeeper::verify::run(args).await.map(ExitCode::from),
         Command::Run(run) => {
             telemetry::init(run.log_format)?;

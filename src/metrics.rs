@@ -21,7 +21,8 @@ use prometheus_client::{
 /// Seconds. A pass without a call takes milliseconds, one with calls about a second; 120 is a client's longest wait.
 const PASS_BUCKETS: [f64; 11] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0];
 
-const AGENT_STATES: [&str; 7] = ["busy", "idle", "starting", "recycling", "draining", "unhealthy", "foreign"];
+const AGENT_STATES: [&str; 8] =
+    ["busy", "idle", "starting", "recycling", "draining", "unhealthy", "saved", "foreign"];
 const JOB_STATES: [&str; 3] = ["queued", "running", "unroutable"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -162,8 +163,8 @@ impl Metrics {
 
     /// What a pass found in a pool.
     pub fn pool(&self, namespace: &str, name: &str, agents: &Counts, jobs: &JobCounts, standby_wanted: u32) {
-        let Counts { busy, idle, starting, recycling, draining, unhealthy, foreign } = *agents;
-        let counts = [busy, idle, starting, recycling, draining, unhealthy, foreign];
+        let Counts { busy, idle, starting, recycling, draining, unhealthy, saved, foreign } = *agents;
+        let counts = [busy, idle, starting, recycling, draining, unhealthy, saved, foreign];
         for (state, count) in AGENT_STATES.into_iter().zip(counts) {
             self.agents.get_or_create(&states(namespace, name, state)).set(count.into());
         }

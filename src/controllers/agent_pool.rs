@@ -1,10 +1,12 @@
 //! The pool's controller: observe, decide, act, publish.
 
+mod account;
 mod act;
 mod cache;
 mod convert;
 mod failure;
 mod finalize;
+mod maintenance;
 mod memory;
 mod observe;
 mod operations;
@@ -13,6 +15,7 @@ mod quota;
 mod standby;
 mod unread;
 mod validate;
+mod verbs;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,9 +25,10 @@ use poolkeeper_api::{AgentPool, FINALIZER, ScaleSetBinding};
 use poolkeeper_policy::{self as policy, PoolReason, Seen, Snapshot, Why};
 
 pub(crate) use cache::PoolCache;
+pub(crate) use unread::is_gone;
 pub(crate) use validate::{image_of, images, mode};
 
-use self::{act::Report, observe::Observation, validate::ValidatedPool};
+use self::{account::Account, act::Report, observe::Observation, validate::ValidatedPool};
 use super::Error;
 use crate::{context::Context, kubernetes};
 
@@ -35,9 +39,8 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
     let mut cache = cache.lock().await;
     let now = ctx.clock.now();
     ctx.sign_in.begin_pass(&namespace);
-    recall(pool, &mut cache);
-
     let bindings = ctx.stores.bindings_of(&namespace, &name);
+    recall(pool, &bindings, &mut cache);
     let standby = standby::resolve(ctx, pool, now);
     let same_name = pool.spec.pool_name.to_lowercase();
     let rivals = ctx.stores.pools(|other| other.spec.pool_name.to_lowercase() == same_name);
@@ -51,7 +54,10 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
 
     // A pool that had to yield to another one has nothing to drain.
     let yielded = refused.as_ref().is_some_and(|why| why.reason == PoolReason::DuplicatePool);
-    if finalize::orphans(pool) || (yielded && pool.metadata.deletion_timestamp.is_some()) {
+    if finalize::orphans(pool) {
+        return Ok(finalize::orphan(ctx, pool).await?);
+    }
+    if yielded && pool.metadata.deletion_timestamp.is_some() {
         return Ok(finalize::release(ctx, pool).await?);
     }
     let memory = cache.memory.clone().unwrap_or_default();
@@ -72,21 +78,48 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         publish::remember(ctx, pool, &plan).await?;
     }
     publish::announce_existing(ctx, pool, &plan).await;
-    let report = match &clouds {
+    let mut report = match &clouds {
         Some(clouds) => act::act(clouds, &plan, now).await,
         None => Report::default(),
     };
+    if let Some(clouds) = &clouds
+        && in_control
+        && pool.metadata.deletion_timestamp.is_none()
+        && cache.is_maintenance_due(now)
+    {
+        let wanted = maintenance::wanted(pool);
+        let kept = maintenance::keep(&clouds.organization, clouds.pool, valid.policy.mode, wanted).await;
+        report.changes.extend(kept);
+    }
     for deed in &report.deeds {
         if let (policy::Action::Grow { binding, by, .. }, Some(fault)) = (&deed.action, &deed.fault) {
             cache.note_quota(binding, fault, *by);
         }
         plan.memory.record(deed.outcome.clone(), now);
     }
+    for failure in report.changes.iter().filter_map(act::Changed::record_failure) {
+        plan.memory.record_change_failed(failure.clone(), now);
+    }
     for (binding, part) in &plan.bindings {
         ctx.note_limit(&namespace, &binding.0, part.limit.as_ref());
+        if valid.policy.mode == policy::Mode::Active {
+            let most = valid.policy.max_failed_starts;
+            ctx.note_starts(&namespace, &binding.0, part.failed_starts.as_ref(), most);
+        }
     }
     let due = cache.schedule(&plan, not_before, now);
     cache.memory = Some(plan.memory.clone());
+
+    let account = Account {
+        pool,
+        spec: &valid.policy,
+        memory: &memory,
+        seen: &seen,
+        plan: &plan,
+        report: &report,
+        now,
+    };
+    account.keep(ctx);
 
     let pool_id = cache.pool_id.latest().map(|id| i64::from(id.0));
     let findings = publish::Findings {
@@ -105,6 +138,7 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         return Ok(finalize::release(ctx, pool).await?);
     }
     let waiting = publish::publish(ctx, &findings, &mut cache.status_written_at).await?;
+    verbs::finish(ctx, pool, &seen, &plan).await?;
     // What a quota still has room for is asked for at once.
     let fits = |kind| matches!(kind, policy::FailureKind::Quota { fits: Some(1..), .. });
     let again = report.deeds.iter().filter_map(act::Deed::failure).any(|failure| fits(failure.kind));
@@ -113,14 +147,16 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
 }
 
 /// Loads what the status remembers; another object of the same name, or another generation, starts anew.
-fn recall(pool: &AgentPool, cache: &mut PoolCache) {
+fn recall(pool: &AgentPool, bindings: &[Arc<ScaleSetBinding>], cache: &mut PoolCache) {
     if cache.uid != pool.uid() {
         *cache = PoolCache { uid: pool.uid(), ..PoolCache::default() };
     }
     let status = pool.status.clone().unwrap_or_default();
     let generation = pool.metadata.generation;
     if cache.memory.is_none() {
-        cache.memory = Some(memory::load(&status, generation));
+        let mut memory = memory::load(&status, generation);
+        memory.failed_starts = bindings.iter().filter_map(|binding| memory::failed_starts(binding)).collect();
+        cache.memory = Some(memory);
     } else if cache.generation != generation
         && let Some(memory) = &mut cache.memory
     {
@@ -129,6 +165,7 @@ fn recall(pool: &AgentPool, cache: &mut PoolCache) {
         memory.backoffs.clear();
         memory.removal_backoffs.clear();
         cache.jobs.due = Timestamp::MIN;
+        cache.maintained_at = None;
         memory.sampled_at = None;
     }
     cache.generation = generation;

@@ -14,7 +14,7 @@ use poolkeeper_policy::{BindingReason, Mode};
 
 use self::surroundings::Surroundings;
 use super::Error;
-use crate::{claim, context::Context, kubernetes};
+use crate::{claim, context::Context, kubernetes, saved};
 
 /// A scale set that is not ours yet, or cannot be read, is looked at this often.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
@@ -109,6 +109,7 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
         unreachable: cache.failed.clone(),
         standing,
         limit: ctx.limit(&namespace, &name),
+        starts: ctx.starts(&namespace, &name),
         now,
     };
     publish::publish(ctx, &findings).await?;
@@ -143,6 +144,7 @@ async fn leave(
             unreachable: cache.failed.clone(),
             standing: observe::standing(ctx, binding, cache, now),
             limit: None,
+            starts: None,
             now,
         };
         publish::publish(ctx, &findings).await?;
@@ -182,7 +184,8 @@ async fn release(ctx: &Context, binding: &ScaleSetBinding, cache: &mut BindingCa
         cache.release_tries = RELEASE_TRIES;
         return true;
     }
-    let tags = claim::released(&seen.value.tags);
+    // Who lets go has drained what was saved too, or leaves it to people.
+    let tags = saved::unmarked(&claim::released(&seen.value.tags));
     let done = client.replace_tags(&id, &tags, seen.etag.as_deref()).await;
     if let Err(error) = &done {
         tracing::warn!(binding = binding.name_any(), "the claim was not released: {}", crate::chain(error));

@@ -66,10 +66,18 @@ fn a_pool_that_is_gone_leaves_no_series() {
 #[test]
 fn counts_go_to_their_own_states() {
     let metrics = everything();
-    let agents =
-        Counts { busy: 1, idle: 2, starting: 3, recycling: 4, draining: 5, unhealthy: 6, foreign: 7 };
-    let jobs = JobCounts { queued: 8, running: 9, unroutable: 10 };
-    metrics.pool("ci", "linux", &agents, &jobs, 11);
+    let agents = Counts {
+        busy: 1,
+        idle: 2,
+        starting: 3,
+        recycling: 4,
+        draining: 5,
+        unhealthy: 6,
+        saved: 7,
+        foreign: 8,
+    };
+    let jobs = JobCounts { queued: 9, running: 10, unroutable: 11 };
+    metrics.pool("ci", "linux", &agents, &jobs, 12);
     let text = metrics.encode().unwrap();
     let states = AGENT_STATES.into_iter().map(|state| ("agents", state));
     let states = states.chain(JOB_STATES.into_iter().map(|state| ("jobs", state)));
@@ -78,7 +86,7 @@ fn counts_go_to_their_own_states() {
             format!("poolkeeper_{name}{{namespace=\"ci\",pool=\"linux\",state=\"{state}\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in {text}");
     }
-    assert!(text.contains("poolkeeper_standby_wanted{namespace=\"ci\",pool=\"linux\"} 11\n"));
+    assert!(text.contains("poolkeeper_standby_wanted{namespace=\"ci\",pool=\"linux\"} 12\n"));
 }
 
 #[test]

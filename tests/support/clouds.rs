@@ -58,10 +58,11 @@ impl Clouds {
         Ok(serde_json::from_value(self.get("clock").await?["now"].clone())?)
     }
 
-    /// Queues a job; its request id.
+    /// Queues a job in the example's organisation; its request id.
     pub(crate) async fn queue_job(&self, pool: &str, duration: SignedDuration) -> Result<u64> {
         let seconds = format!("{}s", duration.as_secs());
-        let answer = self.post("jobs", &json!({"pool": pool, "duration": seconds})).await?;
+        let job = json!({"organization": "fabrikam", "pool": pool, "duration": seconds});
+        let answer = self.post("jobs", &job).await?;
         answer["requests"][0].as_u64().context("the simulator queued no job")
     }
 
@@ -110,7 +111,9 @@ impl Truth {
     pub(crate) fn of(world: &Value, name: &str) -> Result<Self> {
         let named =
             |list: &Value| list.as_array().into_iter().flatten().find(|item| item["name"] == name).cloned();
-        let set = named(&world["scaleSets"]).with_context(|| format!("no scale set {name}"))?;
+        // One that was deleted is not listed.
+        let none = || json!({"capacity": 0, "tags": {}, "instances": []});
+        let set = named(&world["scaleSets"]).unwrap_or_else(none);
         let pools = world["organizations"].as_array().into_iter().flatten();
         let pool = pools.filter_map(|organization| named(&organization["pools"])).next();
         let pool = pool.with_context(|| format!("no agent pool {name}"))?;

@@ -1,6 +1,9 @@
 //! A door between an operator and the clouds, at which it can be killed in the middle of a call.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::{Context, Result, ensure};
 use axum::{
@@ -63,10 +66,35 @@ struct Inside {
     http: reqwest::Client,
     simulator: String,
     trap: Mutex<Option<Trap>>,
+    /// Writes to either cloud that have come to the door.
+    writes: AtomicU64,
+}
+
+/// At which call the operator dies.
+enum At {
+    Next(Write),
+    /// Counted from 1.
+    Number(u64),
+}
+
+impl At {
+    /// `number`: of this call, if it is a write.
+    fn is(&self, number: Option<u64>, method: &Method, path: &str, body: &[u8]) -> bool {
+        match self {
+            Self::Next(write) => write.is(method, path, body),
+            Self::Number(wanted) => number == Some(*wanted),
+        }
+    }
+}
+
+/// Whether a call changes something; to ask for a token does not.
+fn is_write(method: &Method, path: &str) -> bool {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(method);
+    !reads && !path.contains("/oauth2/")
 }
 
 struct Trap {
-    write: Write,
+    at: At,
     moment: Moment,
     process: u32,
     sprung: oneshot::Sender<()>,
@@ -84,7 +112,7 @@ impl Door {
         let http =
             reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
         let simulator = stage.simulator.url().to_owned();
-        let inside = Arc::new(Inside { http, simulator, trap: Mutex::default() });
+        let inside = Arc::new(Inside { http, simulator, trap: Mutex::default(), writes: AtomicU64::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let app = Router::new().fallback(pass).with_state(Arc::clone(&inside));
@@ -98,14 +126,40 @@ impl Door {
 
     /// Kills the operator at the next call of this sort, and waits until that has happened.
     pub(crate) async fn kill(&self, operator: Operator, write: Write, moment: Moment) -> Result<()> {
-        let (sprung, dead) = oneshot::channel();
-        let trap = Trap { write, moment, process: operator.process_id(), sprung };
-        *self.inside.trap() = Some(trap);
+        let dead = self.set(At::Next(write), moment, &operator);
         let waited = tokio::time::timeout(PATIENCE, dead).await;
         // It is dead already; this reaps it.
         operator.kill();
         waited.with_context(|| format!("no call {write:?} to be killed at"))??;
         Ok(())
+    }
+
+    /// Kills the operator at the write of this number, counted from 1 since the door was opened. Resolves when that has
+    /// happened, however long it takes.
+    pub(crate) fn kill_at(
+        &self,
+        number: u64,
+        moment: Moment,
+        operator: Operator,
+    ) -> impl Future<Output = Result<()>> {
+        let dead = self.set(At::Number(number), moment, &operator);
+        async move {
+            dead.await?;
+            // It is dead already; this reaps it.
+            operator.kill();
+            Ok(())
+        }
+    }
+
+    /// Writes that have come to the door so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.inside.writes.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, at: At, moment: Moment, operator: &Operator) -> oneshot::Receiver<()> {
+        let (sprung, dead) = oneshot::channel();
+        *self.inside.trap() = Some(Trap { at, moment, process: operator.process_id(), sprung });
+        dead
     }
 }
 
@@ -120,7 +174,9 @@ async fn pass(State(inside): State<Arc<Inside>>, request: Request) -> Response {
     let Ok(body) = to_bytes(body, LARGEST).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let trap = inside.trap().take_if(|trap| trap.write.is(&parts.method, parts.uri.path(), &body));
+    let (method, path) = (&parts.method, parts.uri.path());
+    let number = is_write(method, path).then(|| inside.writes.fetch_add(1, Ordering::Relaxed) + 1);
+    let trap = inside.trap().take_if(|trap| trap.at.is(number, method, path, &body));
     let before = trap.as_ref().is_some_and(|trap| trap.moment == Moment::Before);
     let answer = if before {
         StatusCode::SERVICE_UNAVAILABLE.into_response()

@@ -18,7 +18,7 @@ pub(crate) use clouds::{Clouds, Truth};
 pub(crate) use course::Course;
 pub(crate) use door::{Door, Moment, Write};
 pub(crate) use scenarios::Scenarios;
-pub(crate) use site::Site;
+pub(crate) use site::{Site, words as conditions};
 pub(crate) use stage::{SPEED, Stage, world};
 
 /// No wait of a test takes a quarter of it, unless something is wrong.

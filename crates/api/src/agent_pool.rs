@@ -15,9 +15,9 @@ pub use rollout::{IdleFirst, Rollout, RolloutStrategy, RolloutWindow};
 pub use scaling::{ElasticPool, PlaceholderAgents, Routing, ScaleIn, ScaleOut, ScaleOutStrategy};
 pub use standby::{Standby, StandbyBasis};
 pub use status::{
-    AgentPoolStatus, AutomaticHistory, BindingSummary, Decision, FollowedSchedule, HistoryDay, JobCounts,
-    Operation, OperationInstance, OperationKind, RecentAction, SavedAgent, ScaleInMemory, StaircaseStep,
-    StandbyStatus, StepMemory, UnroutableJob,
+    AgentPoolStatus, AutomaticHistory, BindingSummary, Decision, FollowedSchedule, GhostAgent, HistoryDay,
+    JobCounts, Operation, OperationInstance, OperationKind, RecentAction, SavedAgent, ScaleInMemory,
+    StaircaseStep, StandbyStatus, StepMemory, UnroutableJob,
 };
 
 use kube::{CustomResource, KubeSchema};

@@ -1,11 +1,12 @@
 //! For fuzz targets and their tests alone: every parser of an answer, without a network.
 
-use crate::model::{Agent, JobRequest, Pool};
+use crate::model::{Agent, JobRequest, MaintenanceDefinition, Pool};
 use crate::organization::whole;
+use crate::windows_zone;
 use poolkeeper_rest::fuzzing::{check, check_error, reply};
 use poolkeeper_rest::{Answer, Error, Reply, Service};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// Reads `bytes` as the body of every answer. The result is what must never be: an empty list is good.
 pub fn parse(bytes: &[u8]) -> Vec<String> {
@@ -20,6 +21,10 @@ pub fn parse(bytes: &[u8]) -> Vec<String> {
             }
             one(reply.json::<Pool>(), &mut broken);
             one(reply.json::<Agent>(), &mut broken);
+            for definition in list::<MaintenanceDefinition>(&reply, bytes, &mut broken).iter().flatten() {
+                check_sent(definition, &mut broken);
+            }
+            one(reply.json::<MaintenanceDefinition>(), &mut broken);
         }
         Err(error) => check_error(&error, &mut broken),
     }
@@ -31,14 +36,28 @@ pub fn parse(bytes: &[u8]) -> Vec<String> {
             Err(error) => check_error(&error, &mut broken),
         }
     }
+    if let Some(zone) = std::str::from_utf8(bytes).ok().and_then(windows_zone) {
+        check(!zone.is_empty(), "a time zone without a name", &mut broken);
+    }
     broken
+}
+
+/// What is sent back must be read as the same again.
+fn check_sent(definition: &MaintenanceDefinition, broken: &mut Vec<String>) {
+    let again = serde_json::from_value::<MaintenanceDefinition>(definition.body());
+    check(again.is_ok_and(|again| again == *definition), "a maintenance that changes on its way", broken);
+}
+
+#[derive(Deserialize)]
+struct Sent {
+    value: Vec<IgnoredAny>,
 }
 
 fn list<T: DeserializeOwned>(reply: &Reply, bytes: &[u8], broken: &mut Vec<String>) -> Option<Vec<T>> {
     match whole::<T>(reply) {
         Ok(answer) => {
-            let sent = serde_json::from_slice::<Value>(bytes).ok();
-            let sent = sent.as_ref().and_then(|sent| sent.get("value")?.as_array().map(Vec::len));
+            // Read no more closely than the answer itself, whose other fields are skipped.
+            let sent = serde_json::from_slice::<Sent>(bytes).ok().map(|sent| sent.value.len());
             check(sent == Some(answer.value.len()), "a list of another length than sent", broken);
             Some(answer.value)
         }

@@ -30,3 +30,8 @@ number_id! {
     /// The number of a job request within its organisation.
     RequestId(u64)
 }
+
+number_id! {
+    /// The number of a maintenance definition within its pool.
+    MaintenanceId(u32)
+}

@@ -1,4 +1,4 @@
-//! A thin client of Azure DevOps for pools, agents and job requests.
+//! A thin client of Azure DevOps for pools, agents, job requests and maintenance.
 //!
 //! One method is one call. Nothing retries or waits, and nothing reads a sign-in page, a cut list or another shape of
 //! JSON as an empty list: those are errors. A successful answer may carry a wait, which the caller should respect.
@@ -8,13 +8,16 @@ pub mod fuzzing;
 mod id;
 mod model;
 mod organization;
+mod zone;
 
-pub use id::{AgentId, PoolId, RequestId};
+pub use id::{AgentId, MaintenanceId, PoolId, RequestId};
 pub use model::{
-    Agent, AgentReference, AgentStatus, JobRequest, JobResult, JobState, NamedReference, Pool, PoolOptions,
+    Agent, AgentReference, AgentStatus, JobRequest, JobResult, JobState, Maintenance, MaintenanceDays,
+    MaintenanceDefinition, NamedReference, NewAgent, Pool, PoolOptions,
 };
-pub use organization::{Organization, Removal};
+pub use organization::{Organization, Registration, Removal};
 pub use poolkeeper_rest::Authorization;
+pub use zone::windows_zone;
 
 /// The scope of Entra ID tokens for Azure DevOps, in every cloud:
 /// <https://learn.microsoft.com/azure/devops/integrate/get-started/authentication/service-principal-managed-identity>.

@@ -2,10 +2,12 @@
 
 mod agent;
 mod job_request;
+mod maintenance;
 mod pool;
 
-pub use agent::{Agent, AgentStatus};
+pub use agent::{Agent, AgentStatus, NewAgent};
 pub use job_request::{AgentReference, JobRequest, JobResult, JobState, NamedReference};
+pub use maintenance::{Maintenance, MaintenanceDays, MaintenanceDefinition};
 pub use pool::{Pool, PoolOptions};
 
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-use crate::id::{AgentId, PoolId};
-use crate::model::{Agent, JobRequest, Pool};
+use crate::id::{AgentId, MaintenanceId, PoolId};
+use crate::model::{Agent, JobRequest, Maintenance, MaintenanceDefinition, NewAgent, Pool};
 use poolkeeper_budget::Budgets;
 use poolkeeper_clock::Clock;
 use poolkeeper_rest::{
@@ -7,14 +7,15 @@ use poolkeeper_rest::{
     Service, SetupError, Url,
 };
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// The version of the REST API, the newest that is not a preview.
 const API_VERSION: &str = "7.1";
 
-/// Job requests exist as a preview only.
-const JOB_REQUESTS_VERSION: &str = "7.2-preview.1";
+/// Job requests and maintenance exist as previews only.
+const PREVIEW: &str = "7.2-preview.1";
 
 /// One organisation of Azure DevOps, or one collection of Azure DevOps Server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +33,15 @@ pub enum Removal {
     StillRunning,
     /// It was not there.
     Gone,
+}
+
+/// How the registration of an agent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// It is there now, without its jobs.
+    Made(Box<Agent>),
+    /// The pool has an agent of that name, with whatever capabilities; nothing changed.
+    Exists,
 }
 
 #[derive(Deserialize)]
@@ -157,6 +167,89 @@ impl Organization {
         Ok(error.into_answer(value))
     }
 
+    /// Adds an agent record that no process stands behind.
+    ///
+    /// Guessed, since no documentation says it: the service takes a record without a public key, and keeps its user
+    /// capabilities.
+    ///
+    /// # Errors
+    /// [`Error`] of any class; [`Class::Conflict`] only where it is not about the name.
+    pub async fn register_agent(
+        &self,
+        pool: PoolId,
+        agent: &NewAgent,
+    ) -> Result<Answer<Registration>, Error> {
+        let mut body = json!(agent);
+        if let Some(body) = body.as_object_mut() {
+            // An agent takes one job at a time; the field is required.
+            body.insert("maxParallelism".into(), json!(1));
+        }
+        let url = self.url(&["pools", &pool.to_string(), "agents"], &[]);
+        let request = Request::new(Method::POST, url, Operation::Update).json(body);
+        match self.client.json(request, &self.authorization).await {
+            Ok(answer) => Ok(answer.map(|agent| Registration::Made(Box::new(agent)))),
+            Err(error) if error.code() == Some("TaskAgentExistsException") => {
+                Ok(error.into_answer(Registration::Exists))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts `capabilities` in the place of all that people have said of an agent.
+    ///
+    /// # Errors
+    /// [`Error`] of any class; [`Class::NotFound`] where the agent or its pool is missing.
+    pub async fn set_user_capabilities(
+        &self,
+        pool: PoolId,
+        agent: AgentId,
+        capabilities: &BTreeMap<String, String>,
+    ) -> Result<Answer<()>, Error> {
+        let below = ["pools", &pool.to_string(), "agents", &agent.to_string(), "usercapabilities"];
+        let request =
+            Request::new(Method::PUT, self.url(&below, &[]), Operation::Update).json(json!(capabilities));
+        let answer: Answer<IgnoredAny> = self.client.json(request, &self.authorization).await?;
+        Ok(answer.map(|_| ()))
+    }
+
+    /// Reads the maintenance definitions of a pool: none, or one, since the portal makes no more.
+    ///
+    /// # Errors
+    /// [`Error`] of any class.
+    pub async fn maintenance_definitions(
+        &self,
+        pool: PoolId,
+    ) -> Result<Answer<Vec<MaintenanceDefinition>>, Error> {
+        self.list(self.maintenance_url(pool, None)).await
+    }
+
+    /// Gives a pool a maintenance definition.
+    ///
+    /// # Errors
+    /// [`Error`] of any class.
+    pub async fn create_maintenance_definition(
+        &self,
+        pool: PoolId,
+        maintenance: &Maintenance,
+    ) -> Result<Answer<MaintenanceDefinition>, Error> {
+        let request = Request::new(Method::POST, self.maintenance_url(pool, None), Operation::Update);
+        self.client.json(request.json(maintenance.body()), &self.authorization).await
+    }
+
+    /// Writes a maintenance definition, as it was read but for what shall change.
+    ///
+    /// # Errors
+    /// [`Error`] of any class; [`Class::NotFound`] where it is gone.
+    pub async fn update_maintenance_definition(
+        &self,
+        pool: PoolId,
+        definition: &MaintenanceDefinition,
+    ) -> Result<Answer<MaintenanceDefinition>, Error> {
+        let url = self.maintenance_url(pool, Some(definition.id));
+        let request = Request::new(Method::PUT, url, Operation::Update).json(definition.body());
+        self.client.json(request, &self.authorization).await
+    }
+
     /// Reads the job requests of a pool that are not finished: queued, assigned and running.
     ///
     /// `$top` is not used: it leaves out which agents match, and stops at 200.
@@ -165,7 +258,7 @@ impl Organization {
     /// [`Error`] of any class.
     pub async fn job_requests(&self, pool: PoolId) -> Result<Answer<Vec<JobRequest>>, Error> {
         let segments = ["_apis", "distributedtask", "pools", &pool.to_string(), "jobrequests"];
-        let query = [("completedRequestCount", "0"), ("api-version", JOB_REQUESTS_VERSION)];
+        let query = [("completedRequestCount", "0"), ("api-version", PREVIEW)];
         self.list(self.client.url(segments, &query)).await
     }
 
@@ -177,6 +270,13 @@ impl Organization {
 
     fn agent_url(&self, pool: PoolId, agent: AgentId, query: &[(&str, &str)]) -> Url {
         self.url(&["pools", &pool.to_string(), "agents", &agent.to_string()], query)
+    }
+
+    fn maintenance_url(&self, pool: PoolId, definition: Option<MaintenanceId>) -> Url {
+        let (pool, definition) = (pool.to_string(), definition.map(|id| id.to_string()));
+        let segments = ["_apis", "distributedtask", "pools", &pool, "maintenancedefinitions"];
+        let segments = segments.into_iter().chain(definition.as_deref());
+        self.client.url(segments, &[("api-version", PREVIEW)])
     }
 
     fn url(&self, below: &[&str], query: &[(&str, &str)]) -> Url {

@@ -13,11 +13,13 @@ mod stub;
 mod tls;
 
 use poolkeeper_azure_devops::{
-    AgentId, AgentStatus, Authorization, JobResult, JobState, Organization, PoolId,
+    AgentId, AgentStatus, Authorization, JobResult, JobState, Maintenance, MaintenanceDays,
+    MaintenanceDefinition, MaintenanceId, NewAgent, Organization, PoolId,
 };
 use poolkeeper_rest::{CallLog, Class, Error, Http, Limits, Url};
 use rstest::rstest;
 use serde_json::json;
+use std::collections::BTreeMap;
 use stub::{Scripted, Stub, empty, raw, text};
 
 const PAT: &str = "p4t-that-nobody-may-see";
@@ -42,10 +44,43 @@ async fn call_all(organization: &Organization) -> Vec<Error> {
         organization.agent(POOL, AGENT).await.unwrap_err(),
         organization.disable_agent(POOL, AGENT).await.unwrap_err(),
         organization.job_requests(POOL).await.unwrap_err(),
+        organization.register_agent(POOL, &new_agent()).await.unwrap_err(),
+        organization.maintenance_definitions(POOL).await.unwrap_err(),
+        organization.create_maintenance_definition(POOL, &maintenance()).await.unwrap_err(),
+        organization.update_maintenance_definition(POOL, &definition()).await.unwrap_err(),
     ]
 }
 
-const CALLS: usize = 7;
+const CALLS: usize = 11;
+
+fn new_agent() -> NewAgent {
+    NewAgent {
+        name: "a".into(),
+        version: "4.0.0".into(),
+        os_description: "none".into(),
+        enabled: true,
+        system_capabilities: BTreeMap::new(),
+        user_capabilities: BTreeMap::new(),
+    }
+}
+
+fn maintenance() -> Maintenance {
+    Maintenance {
+        enabled: true,
+        job_timeout_minutes: 60,
+        max_concurrent_percent: 25,
+        unused_days: 30,
+        history_records: 10,
+        days: MaintenanceDays::ALL,
+        start_hours: 3,
+        start_minutes: 0,
+        time_zone: "UTC".into(),
+    }
+}
+
+fn definition() -> MaintenanceDefinition {
+    MaintenanceDefinition { id: MaintenanceId(4), maintenance: maintenance(), schedule_job: None }
+}
 
 #[rstest]
 #[case::sign_in(
@@ -163,6 +198,26 @@ async fn words_that_are_new_are_kept() {
     assert_eq!((&job.result, job.state()), (&Some(JobResult::Other("vanished".into())), JobState::Finished));
     let pool = organization.pool_by_name("linux").await.unwrap().value.unwrap();
     assert_eq!((pool.id, pool.options.other.as_slice()), (POOL, &["novel".to_owned()][..]));
+}
+
+#[tokio::test]
+async fn capabilities_are_not_taken_for_written_unless_the_service_says_so() {
+    let stub = Stub::with([
+        text(203, "text/html", "<html>Sign in</html>"),
+        text(404, "text/html", "<html>no</html>"),
+        text(200, "text/plain", "{}"),
+        empty(200),
+        text(200, "application/json", "{\"id\":"),
+    ])
+    .await;
+    let organization = organization(&stub.url, Limits::default());
+    let all = BTreeMap::from([("docker".to_owned(), "true".to_owned())]);
+    for class in
+        [Class::Unauthenticated, Class::NotFound, Class::Unexpected, Class::Unexpected, Class::Unexpected]
+    {
+        let error = organization.set_user_capabilities(POOL, AGENT, &all).await.unwrap_err();
+        assert_eq!(error.class(), class, "{error}");
+    }
 }
 
 #[tokio::test]

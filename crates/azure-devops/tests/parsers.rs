@@ -11,7 +11,7 @@ mod mutations;
 
 use poolkeeper_azure_devops::fuzzing;
 
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 6] = [
     r#"{"count":1,"value":[{"id":44,"name":"linux","size":3,"isHosted":false,"poolType":"automation","options":"elasticPool, singleUseAgents"}]}"#,
     r#"{"count":2,"value":[{"id":7,"name":"agent000007","version":"4.250.0","enabled":true,"status":"online",
         "createdOn":"2026-01-01T00:00:00.123Z","statusChangedOn":"0001-01-01T00:00:00","systemCapabilities":{"A":"b","E":null},
@@ -20,6 +20,11 @@ const SAMPLES: [&str; 4] = [
     r#"{"count":1,"value":[{"requestId":890663,"queueTime":"2022-09-28T11:20:22.4633333Z","planType":"Build","demands":["a -equals b"],
         "reservedAgent":{"id":7,"name":"a"},"matchedAgents":[{"id":1}],"matchesAllAgentsInPool":false,
         "definition":{"id":1,"name":"n"},"result":null,"poolId":44}]}"#,
+    r#"{"count":1,"value":[{"id":4,"enabled":true,"jobTimeoutInMinutes":60,"maxConcurrentAgentsPercentage":25,"pool":{"id":44},
+        "options":{"workingDirectoryExpirationInDays":30},"retentionPolicy":{"numberOfHistoryRecordsToKeep":10},
+        "scheduleSetting":{"scheduleJobId":"a69f552a-bc2f-4b85-af66-66f7e8657060","timeZoneId":"UTC","startHours":1,
+        "startMinutes":0,"daysToBuild":28}}]}"#,
+    "Europe/Berlin",
     r#"{"$id":"1","message":"No agent found for pool 44.\r\nTry another.","typeKey":"TaskAgentNotFoundException","eventId":3000}"#,
 ];
 

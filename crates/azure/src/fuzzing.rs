@@ -77,7 +77,9 @@ fn check_instance(instance: &Instance, broken: &mut Vec<String>) {
     check_id(instance.id.as_str(), broken);
     for failure in &instance.failures {
         failure.code.iter().chain(&failure.message).for_each(|text| check_text(text, broken));
+        let _ = failure.kind();
     }
+    check(instance.failure().is_none() == instance.failures.is_empty(), "a failure that is lost", broken);
 }
 
 fn check_id(id: &str, broken: &mut Vec<String>) {

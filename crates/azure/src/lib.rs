@@ -25,7 +25,7 @@ pub use credential::{Credential, CredentialError, Token, WorkloadIdentity};
 pub use fault::{Fault, Quota, ThrottleScope};
 pub use id::{IdError, InstanceId, InstanceIds, ScaleSetId, SubnetId, VmId};
 pub use model::{
-    Caching, DiskPlacement, Failure, FailureSource, ImageReference, Instance, MachinePriority,
+    Caching, DiskPlacement, Failure, FailureKind, FailureSource, ImageReference, Instance, MachinePriority,
     MachineProfile, OperatingSystem, OrchestrationMode, OsDisk, PowerState, Protection, ProvisioningState,
     ScaleSet, Sku, UpgradeMode,
 };

@@ -4,7 +4,7 @@ mod instance;
 mod scale_set;
 
 pub(crate) use instance::Machine;
-pub use instance::{Failure, FailureSource, Instance, PowerState, Protection};
+pub use instance::{Failure, FailureKind, FailureSource, Instance, PowerState, Protection};
 pub use scale_set::{
     Caching, DiskPlacement, ImageReference, MachinePriority, MachineProfile, OperatingSystem,
     OrchestrationMode, OsDisk, ScaleSet, Sku, UpgradeMode,

@@ -224,11 +224,13 @@ async fn a_failed_instance_tells_what_failed() {
         [
             Failure {
                 source: FailureSource::Machine,
+                extension_type: None,
                 code: Some("AllocationFailed".into()),
                 message: Some("no room".into())
             },
             Failure {
                 source: FailureSource::Extension("script".into()),
+                extension_type: None,
                 code: Some("1".into()),
                 message: Some("Provisioning failed".into())
             }

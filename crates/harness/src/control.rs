@@ -32,7 +32,73 @@ pub struct ScaleSetTruth {
     /// The tags, the claim among them.
     pub tags: BTreeMap<String, String>,
     /// Its VMs.
-    instances: Vec<Value>,
+    pub instances: Vec<InstanceTruth>,
+}
+
+/// A VM as it really is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceTruth {
+    /// What Azure calls it within its scale set.
+    #[serde(rename = "instanceID")]
+    pub instance_id: Value,
+    /// The name of the computer, and of its agent.
+    pub computer_name: String,
+}
+
+/// An agent pool as it really is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PoolTruth {
+    /// Its name.
+    pub name: String,
+    /// Its agent records.
+    pub agents: Vec<AgentTruth>,
+    /// Job requests that have not ended.
+    pub jobs: Vec<Value>,
+}
+
+/// An agent's record.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AgentTruth {
+    /// The name of the agent.
+    pub name: String,
+    /// `online`, or `offline`.
+    pub status: String,
+    /// Takes jobs.
+    pub enabled: bool,
+    /// The job that it has.
+    pub request: Option<u64>,
+}
+
+/// Both clouds as they really are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorldTruth {
+    /// All scale sets.
+    pub scale_sets: Vec<ScaleSetTruth>,
+    /// All organisations.
+    pub organizations: Vec<OrganizationTruth>,
+}
+
+/// An organisation as it really is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct OrganizationTruth {
+    /// All of its agent pools.
+    pub pools: Vec<PoolTruth>,
+}
+
+impl WorldTruth {
+    /// The agent pool of this name.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&PoolTruth> {
+        self.organizations.iter().flat_map(|organization| &organization.pools).find(|pool| pool.name == name)
+    }
+
+    /// The scale set of this name.
+    #[must_use]
+    pub fn scale_set(&self, name: &str) -> Option<&ScaleSetTruth> {
+        self.scale_sets.iter().find(|set| set.name == name)
+    }
 }
 
 impl ScaleSetTruth {
@@ -142,6 +208,23 @@ impl Control {
         Ok(serde_json::from_str::<Set>(&said).context("the simulator's answer to a fault")?.until)
     }
 
+    /// Ends every fault that has no other end.
+    ///
+    /// # Errors
+    /// If the simulator does not answer.
+    pub async fn end_faults(&self) -> Result<()> {
+        self.http.delete(format!("{}/faults", self.url)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Any other call of the control API, such as `evict`.
+    ///
+    /// # Errors
+    /// If the simulator refuses it; the message is the simulator's.
+    pub async fn command(&self, path: &str, body: &Value) -> Result<()> {
+        self.post(path, body).await.map(drop)
+    }
+
     /// Every change after number `since`, oldest first, all of them.
     ///
     /// # Errors
@@ -177,12 +260,15 @@ impl Control {
     /// # Errors
     /// If the simulator does not answer.
     pub async fn scale_sets(&self) -> Result<Vec<ScaleSetTruth>> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct World {
-            scale_sets: Vec<ScaleSetTruth>,
-        }
-        Ok(self.get::<World>("world").await?.scale_sets)
+        Ok(self.world().await?.scale_sets)
+    }
+
+    /// Scale sets and agent pools.
+    ///
+    /// # Errors
+    /// If the simulator does not answer.
+    pub async fn world(&self) -> Result<WorldTruth> {
+        self.get("world").await
     }
 
     /// The simulator's own sums.

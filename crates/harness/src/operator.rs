@@ -123,6 +123,11 @@ impl Operator {
 
     /// Ends it as a crash does, with no chance to tidy up.
     pub fn kill(mut self) {
+        self.crash();
+    }
+
+    /// The same, with its output still to be read.
+    pub fn crash(&mut self) {
         self.process.kill();
     }
 }

@@ -30,6 +30,25 @@ pub struct Stage {
     /// The world behind the clouds.
     pub control: Control,
     world: ExampleWorld,
+    start: Start,
+    /// Outputs of operators that were crashed, oldest first.
+    crashed: Vec<PathBuf>,
+}
+
+/// How the operator is started.
+#[derive(Debug)]
+struct Start {
+    binaries: Binaries,
+    identity: PathBuf,
+    configuration: PathBuf,
+    clock: Clock,
+}
+
+impl Start {
+    async fn operator(&self) -> Result<Operator> {
+        let Self { binaries, identity, configuration, clock } = self;
+        Operator::start(binaries, identity, configuration, Some(*clock), &[]).await
+    }
 }
 
 impl Stage {
@@ -68,11 +87,12 @@ impl Stage {
         say(&format!("chart: installed with helm as {RELEASE} in namespace {OPERATOR_NAMESPACE}"));
         let identity = control_plane.service_account_kubeconfig(OPERATOR_NAMESPACE, RELEASE).await?;
         let configuration = control_plane.operator_configuration(OPERATOR_NAMESPACE).await?;
-        let operator = Operator::start(&binaries, &identity, &configuration, Some(clock), &[]).await?;
+        let start = Start { binaries, identity, configuration, clock };
+        let operator = start.operator().await?;
         operator.wait_ready().await?;
         say("operator: runs as the chart's ServiceAccount, with the configuration of the chart's ConfigMap");
         let control = Control::new(&simulator)?;
-        Ok(Self { operator, simulator, control_plane, control, world })
+        Ok(Self { operator, simulator, control_plane, control, world, start, crashed: Vec::new() })
     }
 
     /// Applies `examples/quickstart`, with `spec` merged into the spec of its AgentPool. Returns what was changed, and
@@ -137,6 +157,34 @@ impl Stage {
         Ok(())
     }
 
+    /// Ends the operator as a crash does, and starts it again with nothing in its memory.
+    ///
+    /// # Errors
+    /// If it had ended by itself, or does not start again.
+    pub async fn crash_operator(&mut self) -> Result<()> {
+        self.check_operator()?;
+        self.operator.crash();
+        let log = self.control_plane.directory().path().join(format!("crashed-{}.log", self.crashed.len()));
+        std::fs::copy(self.operator.log(), &log)?;
+        self.crashed.push(log);
+        self.operator = self.start.operator().await?;
+        Ok(())
+    }
+
+    /// The first line of the operator's output, of crashed ones too, that tells of a panic.
+    ///
+    /// # Errors
+    /// If an output cannot be read.
+    pub fn panic_of_operator(&self) -> Result<Option<String>> {
+        for log in self.crashed.iter().map(PathBuf::as_path).chain([self.operator.log()]) {
+            let text = std::fs::read_to_string(log)?;
+            if let Some(line) = text.lines().find(|line| line.contains("panicked")) {
+                return Ok(Some(line.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Copies all logs, the simulator's journal and the objects into a new folder that stays. What cannot be read any
     /// more is left out.
     ///
@@ -150,7 +198,8 @@ impl Stage {
             .create(&folder)
             .with_context(|| folder.display().to_string())?;
         let control_plane = self.control_plane.directory().path().join("control-plane.log");
-        for log in [self.operator.log(), self.simulator.log(), &control_plane] {
+        let crashed = self.crashed.iter().map(PathBuf::as_path);
+        for log in crashed.chain([self.operator.log(), self.simulator.log(), &control_plane]) {
             if let Some(name) = log.file_name() {
                 let _missing = std::fs::copy(log, folder.join(name));
             }

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
     Agent, AgentId, Basis, Binding, BindingName, Demand, Existing, Image, InstanceId, JobRequest, Lifecycle,
     Memory, Mode, Orchestration, Pool, Power, Provisioning, Recycle, RequestId, Sampling, ScaleOut, ScaleSet,
-    Seen, SetView, Snapshot, Standby, Vm, VmId, decide,
+    Seen, SetView, Snapshot, Standby, Verbs, Vm, VmId, decide,
 };
 
 fn pool(vms: u32) -> Pool {
@@ -37,6 +37,10 @@ fn pool(vms: u32) -> Pool {
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: SignedDuration::from_mins(30),
         lifecycle: Lifecycle::Stateless(Recycle::Reimage),
+        save_for_investigation: 0,
+        max_failed_starts: 3,
+        placeholders: false,
+        verbs: Verbs::default(),
         start_timeout: SignedDuration::from_mins(10),
     }
 }
@@ -75,6 +79,7 @@ fn snapshot(count: u32, now: Timestamp) -> Snapshot {
                 created_at: Some(now - SignedDuration::from_mins(37)),
                 status_changed_at: Some(now - SignedDuration::from_mins(37)),
                 assigned: (state == 0).then_some(RequestId(id)),
+                maintained: false,
                 last_finished_at: None,
                 capabilities: capabilities(),
             });
@@ -82,6 +87,7 @@ fn snapshot(count: u32, now: Timestamp) -> Snapshot {
         let job = |id, agent, demands| JobRequest {
             id: RequestId(id),
             queued_at: Some(now),
+            assigned_at: None,
             agent,
             demands,
             maintenance: false,
@@ -100,6 +106,7 @@ fn snapshot(count: u32, now: Timestamp) -> Snapshot {
                 capacity: u32::try_from(vms.len()).unwrap(),
                 computer_name_prefix: "linux-d4".to_owned(),
                 orchestration: Orchestration::Uniform,
+                saved: BTreeMap::new(),
             },
             at: now,
         },

@@ -4,24 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+#[cfg(feature = "mutants")]
+use crate::mutant::{self, Mutant};
 use crate::{
     cadence,
     demand::{self, Demands},
-    existing,
+    drain, existing, explain,
     failure::Backoff,
     gate::{self, Gate, Judged},
     health::{self, Findings},
-    instance::after,
     inventory::Inventory,
+    life,
     memory::Memory,
-    operations,
+    notices, operations,
     pace::{self, Pace},
     placement::{self, Growth, Placement},
     plan::{Action, BindingPlan, Decision, Hold, HoldReason, JobCounts, LimitedBy, Plan},
     pool::{Binding, BindingName, DeletionPolicy, Mode, Pool, ScaleOut},
+    records::{self, Changes},
     schedule::{Change, Level, Source},
     select::{self, Selection, Surplus},
     snapshot::{SetView, Snapshot},
+    starts,
     target::{self, Target, total},
     words,
 };
@@ -31,30 +35,41 @@ use crate::{
 /// Pure: the same pool, snapshot, memory and time give the same plan, in whatever order the lists are. Nothing fails:
 /// what cannot be known or done is a [`Hold`] of the plan.
 pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> Plan {
+    #[cfg(feature = "mutants")]
+    let emptied = seen.emptied(now);
+    #[cfg(feature = "mutants")]
+    let seen = if mutant::is(Mutant::MissingIsEmpty) { &emptied } else { seen };
+
     // What is there, and what has become of what was begun.
-    let before = &memory.sightings;
+    let (before, resumed) = (&memory.sightings, memory.quiet_since.is_none());
     let mut memory = memory.carried(seen, now);
     let mut lost = operations::end(&mut memory, pool, seen, now);
     let mut inventory = Inventory::new(pool, seen, before, &memory, now);
     let existing = existing::tell(pool, seen, &mut memory, &mut inventory);
+    let next_lifetime = life::note(pool, seen, &memory, &mut inventory, now);
+    starts::count(&mut memory, pool, seen, &inventory.instances, before, resumed, now);
     memory.take_up(seen, &inventory.instances, &inventory.differing(), usable(pool, seen), now);
     lost.extend(operations::finish_removals(&mut memory, &inventory, seen, now));
     lost.sort_by(|a, b| a.operation.cmp(&b.operation));
     let ordered = operations::ordered(&memory, &inventory);
+    inventory.counts.foreign = records::foreign(pool, seen, &memory, now);
 
     // How many are wanted.
     let (standby, next_change) = standby(pool, now);
     let Demands { queued, beyond, unroutable } = demand::route(pool, seen, &inventory.instances);
     let sees_all = gate::just_read(seen, now) && usable_list(pool, seen);
     let pace = pace::pace(pool, &mut memory, &inventory, &ordered, sees_all, now);
-    let Sizing { shares, target } = size(pool, &standby, &queued, &inventory, &ordered, pace, now);
+    let Sizing { shares, target } = size(pool, &standby, &queued, &inventory, &memory, &ordered, pace, now);
 
     // What would have to be done: growth, and what leaves.
     let placement = placement::place(pool, &target.missing, seen, &memory, &inventory, &ordered, now);
     let growths = placement.growths.iter().map(|growth| grow(growth, &inventory, &ordered, now)).collect();
     let lasting = lasting_excess(pool, &mut memory, &target, inventory.known, pace, now);
     let surplus = Surplus { lasting, by_image: &target.surplus };
-    let Leaving { removals, held, settling, settled_at } = leaving(pool, &inventory, &surplus, &memory, now);
+    let Leaving { mut removals, held, settling, settled_at } =
+        leaving(pool, &inventory, &surplus, &memory, now);
+
+    removals.extend(life::unmark(pool, seen, &memory, now));
 
     // What may be done now.
     let gate = Gate {
@@ -74,7 +89,10 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     for action in &actions {
         operations::intend(&mut memory, pool, &inventory, action, now);
     }
+    let Changes { changes: records, look: list } = records::changes(pool, seen, &mut memory, &inventory, now);
+    look.extend(list);
     holds.extend(held);
+    holds.extend(placement.gaps.iter().map(|binding| gap(binding, &inventory)));
     if holds.is_empty() {
         holds.extend(blind(pool, seen));
     }
@@ -82,12 +100,12 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     // When to look again.
     look.extend(settling);
     look.extend(existing.iter().map(|existing| existing.binding.clone()));
-    if pool.deletion == Some(DeletionPolicy::Drain) && nothing_left(pool, &memory, &inventory) {
+    if pool.deletion == Some(DeletionPolicy::Drain) && drain::nothing_left(pool, &memory, &inventory) {
         // The finalizer waits for a list that shows it.
         look.extend(pool.bindings.iter().map(|binding| binding.name.clone()));
     }
     let moving = cadence::moving(&memory, &inventory.instances, &actions, look);
-    let quiet = moving.is_empty() && beyond == 0 && total(queued.iter().copied()) == 0;
+    let quiet = moving.is_empty() && records.is_empty() && beyond == 0 && total(queued.iter().copied()) == 0;
     let quiet_since = if quiet { memory.quiet_since.unwrap_or(now) } else { now };
     memory.quiet_since = Some(quiet_since);
     let read_jobs_at = cadence::jobs(pool, seen, quiet_since, pace.sample_at, now);
@@ -98,6 +116,8 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         Some(read_jobs_at),
         settled_at,
         turn_at,
+        next_lifetime,
+        life::own_delay(pool, &memory, &inventory, now),
         next_change.as_ref().map(|change| change.at),
         memory.staircase.matures(pool.idle_delay, now),
         inventory.instances.iter().filter_map(|instance| instance.deadline).filter(|at| *at > now).min(),
@@ -109,6 +129,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     // What is said about it.
     let limited_by = limited_by(pool, seen, &target, &holds, &placement, beyond);
     let message = words::decision(pool, &target, standby.agents, beyond, limited_by == LimitedBy::Hold);
+    let long_jobs = notices::long_jobs(pool, seen, &inventory.instances, now);
     let findings = Findings {
         pool,
         seen,
@@ -121,18 +142,27 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         limit: placement.limit.as_ref(),
         limited_by,
         unroutable: &unroutable,
+        long_jobs: &long_jobs,
         now,
     };
     let conditions = health::conditions(&findings);
     memory.standby_was_met = memory.standby_was_met || health::standby_met(&findings);
+    let notices = notices::tell(pool, seen, &mut memory, &inventory.instances, &long_jobs);
+    let maintained = inventory.instances.iter().filter(|instance| instance.maintenance).count();
+    let maintained = u32::try_from(maintained).unwrap_or(u32::MAX);
     let jobs = JobCounts {
         queued: total(queued).saturating_add(beyond),
-        running: inventory.counts.busy,
+        running: inventory.counts.busy.saturating_sub(maintained),
         unroutable: u32::try_from(unroutable.len()).unwrap_or(u32::MAX),
     };
-    let drained = drained(pool, seen, &memory, &inventory, now);
+    // A record that goes in this pass is not gone yet.
+    let drained = records.is_empty() && drain::is_over(pool, seen, &memory, &inventory, now);
     Plan {
         actions,
+        images: explain::images(&target),
+        records,
+        notices,
+        saved: life::saved(seen, &inventory.instances),
         observed,
         holds,
         decision: Decision { desired: target.desired, limited_by, message },
@@ -161,11 +191,13 @@ struct Sizing {
 }
 
 /// A pool that is being deleted wants nobody; where not everything has been seen, nobody is missing.
+#[allow(clippy::too_many_arguments, reason = "all that a size depends on")]
 fn size(
     pool: &Pool,
     standby: &Level,
     queued: &[u32],
     inventory: &Inventory,
+    memory: &Memory,
     ordered: &BTreeMap<BindingName, u32>,
     pace: Pace,
     now: Timestamp,
@@ -174,8 +206,8 @@ fn size(
     let shares = target::shares(pool, if deleted { 0 } else { standby.agents });
     let queued = if deleted { vec![0; queued.len()] } else { queued.to_vec() };
     let needs = target::needs(pool, &inventory.instances, &queued, &shares, ordered, now);
-    let taken = inventory.counts.total().saturating_add(total(ordered.values().copied()));
-    let mut target = target::target(pool, needs, taken, pace);
+    let taken = inventory.taken(memory, ordered, now);
+    let mut target = target::target(pool, needs, taken, inventory.counts.saved, pace);
     if deleted || !inventory.known {
         target.missing.fill(0);
     }
@@ -200,7 +232,7 @@ fn leaving(
     memory: &Memory,
     now: Timestamp,
 ) -> Leaving {
-    let Selection { disable, remove, held, settling, next } = match pool.deletion {
+    let Selection { disable, remove, save, held, settling, next } = match pool.deletion {
         Some(DeletionPolicy::Orphan) => Selection::default(),
         Some(DeletionPolicy::Drain) | None => {
             select::select(pool, &inventory.instances, surplus, memory, now)
@@ -211,6 +243,8 @@ fn leaving(
         let operation = operations::id(removal.verb(), binding, now);
         Action::Remove { operation, binding: binding.clone(), removal, members }
     }));
+    let saves = save.into_iter().map(|(binding, members)| Action::Save { binding: binding.clone(), members });
+    removals.extend(saves);
     let held = held.into_iter().map(|((binding, removal), (kind, message, members))| {
         let operation = operations::id(removal.verb(), binding, now);
         let wanted = Action::Remove { operation, binding: binding.clone(), removal, members };
@@ -267,6 +301,17 @@ fn grow(
     let target = members.saturating_add(set.leaving_in(capacity)).saturating_add(*by).max(capacity);
     let operation = operations::id("create", binding, now);
     Action::Grow { operation, binding: binding.clone(), by: *by, target, capacity }
+}
+
+/// A scale set that would be given more VMs than there is room for: a person, or Azure, lowers its capacity.
+fn gap(binding: &BindingName, inventory: &Inventory) -> Hold {
+    let set = inventory.set(binding);
+    let (capacity, members) = (set.capacity.unwrap_or(0), inventory.members(binding));
+    let message = format!(
+        "scale set of {binding} has capacity {capacity} and only {members} instances; Azure would fill it up, which \
+         maxAgents does not allow: set its capacity to {members} (az vmss scale --new-capacity {members}), or raise maxAgents"
+    );
+    Hold { wanted: None, reason: HoldReason::SourcePartial, message }
 }
 
 /// How many idle agents have been in excess for the whole idle delay.
@@ -347,34 +392,8 @@ fn binding_plans(
             .get(name)
             .filter(|backoff| backoff.is_passed_over() && backoff.allows(view.headroom, now) == Some(0));
         let limit = backoff.map(Backoff::limit);
-        Some((name.clone(), BindingPlan { counts, standby, limit, read_set_at, list_at }))
+        let failed_starts = memory.failed_starts.get(name).cloned();
+        Some((name.clone(), BindingPlan { counts, standby, failed_starts, limit, read_set_at, list_at }))
     };
     pool.bindings.iter().filter_map(plan).collect()
-}
-
-/// The pool is being deleted, and nothing is left that it has to remove.
-fn drained(pool: &Pool, seen: &Snapshot, memory: &Memory, inventory: &Inventory, now: Timestamp) -> bool {
-    let seen_empty = |binding: &Binding| {
-        let differs = memory.differs_since.get(&binding.name);
-        let settled = differs.is_none_or(|since| now >= after(*since, gate::DIFFERENCE_PATIENCE));
-        let never_ours = |set: &SetView| {
-            set.blocked.as_ref().is_some_and(|blocked| blocked.pending) && set.instances.latest().is_none()
-        };
-        let set = seen.sets.get(&binding.name);
-        settled && set.is_some_and(|set| never_ours(set) || gate::just_listed(set, now))
-    };
-    match pool.deletion {
-        None => false,
-        Some(DeletionPolicy::Orphan) => true,
-        // A pool that only observes has made nothing, and removes nothing.
-        Some(DeletionPolicy::Drain) if pool.mode == Mode::Observe => true,
-        Some(DeletionPolicy::Drain) => {
-            nothing_left(pool, memory, inventory) && pool.bindings.iter().all(seen_empty)
-        }
-    }
-}
-
-fn nothing_left(pool: &Pool, memory: &Memory, inventory: &Inventory) -> bool {
-    let empty = |binding: &Binding| inventory.set(&binding.name).counts.total() == 0;
-    memory.operations.is_empty() && pool.bindings.iter().all(empty)
 }

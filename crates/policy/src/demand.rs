@@ -7,6 +7,7 @@ use crate::{
     instance::Instance,
     pool::{BindingName, Image, Pool},
     reason::PoolReason,
+    records,
     snapshot::{Agent, AgentId, JobRequest, RequestId, Snapshot},
 };
 
@@ -107,9 +108,7 @@ pub(crate) fn route(pool: &Pool, seen: &Snapshot, instances: &[Instance]) -> Dem
     });
     let mut waiting = Vec::new();
     for (demands, jobs) in groups {
-        let image =
-            (0..pool.images.len()).find(|image| demands.iter().all(|demand| offers.meet(*image, demand)));
-        match image.and_then(|image| result.queued.get_mut(image).zip(Some(image))) {
+        match offers.image(demands).and_then(|image| result.queued.get_mut(image).zip(Some(image))) {
             Some((_, image)) if room.is_some() => waiting.extend(jobs.iter().map(|job| (*job, image))),
             Some((queued, _)) => *queued = queued.saturating_add(amount(jobs.len())),
             None => result.unroutable.extend(unroutable(&offers, demands, &jobs)),
@@ -136,13 +135,13 @@ fn amount(count: usize) -> u32 {
 }
 
 /// What the images offer: what is declared, and what their agents report.
-struct Offers<'a> {
+pub(crate) struct Offers<'a> {
     pool: &'a Pool,
     agents: Vec<Vec<&'a Agent>>,
 }
 
 impl<'a> Offers<'a> {
-    fn new(pool: &'a Pool, agents: &'a [Agent], instances: &[Instance], asked: bool) -> Self {
+    pub(crate) fn new(pool: &'a Pool, agents: &'a [Agent], instances: &[Instance], asked: bool) -> Self {
         let mut offers = Self { pool, agents: vec![Vec::new(); pool.images.len()] };
         if !asked {
             return offers;
@@ -157,8 +156,16 @@ impl<'a> Offers<'a> {
             if let Some(of_image) = images.get(&agent.id).and_then(|image| offers.agents.get_mut(*image)) {
                 of_image.push(agent);
             }
+            // A placeholder remembers what the agents of its image have offered.
+            let kept = records::image_of(pool, agent).and_then(|image| offers.agents.get_mut(image));
+            kept.into_iter().for_each(|of_image| of_image.push(agent));
         }
         offers
+    }
+
+    /// The first image that meets all demands.
+    pub(crate) fn image(&self, demands: &[Demand]) -> Option<usize> {
+        (0..self.pool.images.len()).find(|image| demands.iter().all(|demand| self.meet(*image, demand)))
     }
 
     /// The image is called so, declares it, or has an agent that reports it; mostly its first agent does.

@@ -4,10 +4,11 @@ use crate::{
     instance::State,
     inventory::Inventory,
     memory::Memory,
-    plan::{Cause, ExistingVms},
+    plan::Cause,
     pool::{Mode, Pool},
     select,
     snapshot::Snapshot,
+    told::ExistingVms,
 };
 
 /// Tells once per claim which VMs go. In the pass that tells, and where nothing may be written, none of them goes yet:
@@ -39,7 +40,7 @@ pub(crate) fn tell(
             .is_some_and(|set| set.blocked.is_none() && set.instances.fresh_at().is_some());
         let members: Vec<_> = existing
             .iter()
-            .filter(|instance| instance.state != State::Deleting)
+            .filter(|instance| instance.state != State::Deleting && !instance.saved)
             .map(|instance| select::member(instance, Cause::Existing))
             .collect();
         if writable && listed && !members.is_empty() {

@@ -162,7 +162,9 @@ impl Gate<'_> {
         let binding = action.binding();
         let (backoffs, by) = match action {
             Action::Grow { by, .. } => (&self.memory.backoffs, *by),
-            Action::Disable { .. } | Action::Remove { .. } => (&self.memory.removal_backoffs, 1),
+            Action::Disable { .. } | Action::Remove { .. } | Action::Save { .. } | Action::Unmark { .. } => {
+                (&self.memory.removal_backoffs, 1)
+            }
         };
         let Some(backoff) = backoffs.get(binding) else { return Verdict::Do };
         let headroom = self.set(action).and_then(|set| set.headroom);
@@ -205,7 +207,7 @@ impl Gate<'_> {
         };
         match action {
             Action::Grow { .. } if deleting() => Verdict::Later(None),
-            Action::Grow { .. } => Verdict::Do,
+            Action::Grow { .. } | Action::Save { .. } | Action::Unmark { .. } => Verdict::Do,
             // Not even a growth may let a used machine take a second job.
             Action::Disable { member, .. } if member.cause == Cause::Used => Verdict::Do,
             Action::Disable { .. } if self.growing => Verdict::Later(None),
@@ -235,7 +237,9 @@ impl Gate<'_> {
                 (both, LIST_AGE)
             }
             Action::Disable { .. } => (just_read(self.seen, self.now), LIST_AGE),
-            Action::Remove { .. } => (just_read(self.seen, self.now), REMOVAL_AGE),
+            Action::Remove { .. } | Action::Save { .. } | Action::Unmark { .. } => {
+                (just_read(self.seen, self.now), REMOVAL_AGE)
+            }
         };
         let listed = set.instances.within(list_age, self.now);
         if !organization || !listed || !set.scale_set.within(ONE_MISSED_READ, self.now) {

@@ -4,9 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     demand::UnroutableJob,
-    failure::Limit,
     instance::{Counts, after},
     memory::Memory,
+    notices::LongJob,
+    placement::Shortage,
     plan::{Hold, HoldReason, LimitedBy},
     pool::{Binding, DeletionPolicy, Mode, Pool},
     reason::PoolReason,
@@ -53,9 +54,10 @@ pub(crate) struct Findings<'a> {
     pub(crate) holds: &'a [Hold],
     pub(crate) homeless: u32,
     /// Why they found no place, if a scale set said so.
-    pub(crate) limit: Option<&'a Limit>,
+    pub(crate) limit: Option<&'a Shortage>,
     pub(crate) limited_by: LimitedBy,
     pub(crate) unroutable: &'a [UnroutableJob],
+    pub(crate) long_jobs: &'a [LongJob],
     pub(crate) now: Timestamp,
 }
 
@@ -75,6 +77,7 @@ pub(crate) fn conditions(findings: &Findings<'_>) -> Vec<Condition> {
     conditions.extend(capacity_limited(findings));
     conditions.extend(holding(findings));
     conditions.extend(unroutable(findings));
+    conditions.extend(job_over_two_days(findings));
     conditions
 }
 
@@ -252,18 +255,14 @@ fn standby_condition(findings: &Findings<'_>) -> Condition {
 
 /// More is wanted than the scale sets give now: the reason, and what they said.
 fn no_room(findings: &Findings<'_>) -> Option<(PoolReason, String)> {
-    let limited_by = findings.limit.map_or(LimitedBy::BindingMaximum, |limit| limit.kind.limited_by());
+    let limited_by = findings.limit.map_or(LimitedBy::BindingMaximum, Shortage::limited_by);
     if findings.homeless == 0 || findings.limited_by != limited_by {
         return None;
     }
     let full = "no binding of the image has room: raise a binding's maxAgents, or mend the blocked ones";
     Some(match findings.limit {
         None => (PoolReason::BindingsBlocked, full.to_owned()),
-        Some(limit) => {
-            let Limit { kind, message, until } = limit;
-            let again = until.strftime("%H:%M:%SZ");
-            (kind.pool_reason(), format!("{message}; tried again at {again}"))
-        }
+        Some(shortage) => shortage.told(),
     })
 }
 
@@ -273,6 +272,14 @@ fn capacity_limited(findings: &Findings<'_>) -> Option<Condition> {
         (None, LimitedBy::MaxAgents) => (
             PoolReason::AtMaximum,
             "more agents are wanted than maxAgents allows: raise it, or wait".to_owned(),
+        ),
+        (None, LimitedBy::SavedAgents) => (
+            PoolReason::AtMaximum,
+            format!(
+                "more agents are wanted than maxAgents allows, of which {} are saved for investigation: release them \
+                 with kubectl annotate agentpool {} poolkeeper.dev/release-saved=<vmID>, or raise it",
+                findings.counts.saved, findings.pool.name
+            ),
         ),
         (None, LimitedBy::ParallelJobs) => (
             PoolReason::ParallelJobs,
@@ -287,6 +294,7 @@ fn capacity_limited(findings: &Findings<'_>) -> Option<Condition> {
             | LimitedBy::Allocation
             | LimitedBy::Subnet
             | LimitedBy::Throttling
+            | LimitedBy::FailedStarts
             | LimitedBy::Hold
             | LimitedBy::Mode,
         ) => return None,
@@ -324,4 +332,18 @@ fn unroutable(findings: &Findings<'_>) -> Option<Condition> {
         first.request
     );
     Some(condition("UnroutableJob", Truth::True, first.reason, message))
+}
+
+fn job_over_two_days(findings: &Findings<'_>) -> Option<Condition> {
+    let LongJob { request, name, since } = findings.long_jobs.first()?;
+    let since = since.strftime("%Y-%m-%dT%H:%M:%SZ");
+    let others = match findings.long_jobs.len() {
+        0 | 1 => String::new(),
+        count => format!(", and {} more such jobs", count - 1),
+    };
+    let message = format!(
+        "job request {request} has run on agent {name}, which is past maxAgentLifetime, since {since}{others}: it is \
+         never ended; cancel it in Azure DevOps if it hangs"
+    );
+    Some(condition("JobOverTwoDays", Truth::True, PoolReason::StillRunning, message))
 }

@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    plan::Removal,
+    plan::{Cause, Removal},
     pool::BindingName,
-    snapshot::{AgentId, InstanceId, Provisioning, Vm, VmId},
+    snapshot::{AgentId, InstanceId, Provisioning, RequestId, Vm, VmId},
 };
 
 /// A VM and its agent.
@@ -41,6 +41,22 @@ pub struct Instance {
     pub resumes: Option<Removal>,
     /// It was there before the claim and goes, because its binding replaces such VMs.
     pub existing: bool,
+    /// When its VM was created; where Azure does not say, when its agent was registered.
+    pub born: Option<Timestamp>,
+    /// The request that its agent works on.
+    pub request: Option<RequestId>,
+    /// That request is pool maintenance: the agent is free again soon.
+    pub maintenance: bool,
+    /// A stateless agent that was given a job although it has finished one since its machine was new.
+    pub reused: bool,
+    /// The tags of its scale set say that it is saved for investigation.
+    pub saved: bool,
+    /// Why it takes no further job and is no capacity for others: `Existing`, `Lifetime` or `Asked`.
+    pub leaves: Option<Cause>,
+    /// Why it is to be saved for investigation: `FailedToStart` or `Asked`.
+    pub saves: Option<Cause>,
+    /// It would be saved or removed, but not all tags are known, and so not how many are saved.
+    pub undecided: bool,
 }
 
 /// What an instance does.
@@ -68,6 +84,8 @@ pub enum State {
     WentOffline,
     /// Stopped, deallocated or evicted.
     Stopped,
+    /// Kept for investigation: shielded from every removal.
+    Saved,
     /// On its way out.
     Deleting,
 }
@@ -86,6 +104,7 @@ impl State {
             | Self::FailedToStart
             | Self::WentOffline
             | Self::Stopped
+            | Self::Saved
             | Self::Deleting => false,
         }
     }
@@ -102,6 +121,7 @@ impl State {
             | Self::Busy
             | Self::Used
             | Self::Draining
+            | Self::Saved
             | Self::Deleting => false,
         }
     }
@@ -128,7 +148,9 @@ pub struct Counts {
     pub draining: u32,
     /// Failed, stopped or lost.
     pub unhealthy: u32,
-    /// Agents of the pool that are on none of its VMs.
+    /// Kept for investigation.
+    pub saved: u32,
+    /// Agents of the pool that are on none of its VMs, and no placeholders.
     pub foreign: u32,
 }
 
@@ -136,7 +158,7 @@ impl Counts {
     /// All VMs: what `maxAgents` bounds.
     #[must_use]
     pub fn total(&self) -> u32 {
-        [self.busy, self.idle, self.starting, self.recycling, self.draining, self.unhealthy]
+        [self.busy, self.idle, self.starting, self.recycling, self.draining, self.unhealthy, self.saved]
             .into_iter()
             .fold(0, u32::saturating_add)
     }
@@ -148,11 +170,19 @@ impl Counts {
             State::Idle => &mut self.idle,
             State::Busy => &mut self.busy,
             State::Draining | State::Deleting => &mut self.draining,
+            State::Saved => &mut self.saved,
             State::CreationFailed | State::FailedToStart | State::WentOffline | State::Stopped => {
                 &mut self.unhealthy
             }
         };
         *counter = counter.saturating_add(1);
+    }
+}
+
+impl Instance {
+    /// It may serve others: it is neither on its way out nor about to be saved.
+    pub(crate) fn stays(&self) -> bool {
+        self.leaves.is_none() && self.saves.is_none()
     }
 }
 

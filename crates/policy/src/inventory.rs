@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
-    instance::{self, Counts, Instance, State},
+    gate::DIFFERENCE_PATIENCE,
+    instance::{self, Counts, Instance, State, after},
     join::{Joined, join},
     memory::{Memory, Sighting},
-    pool::{BindingName, Pool},
-    snapshot::{Orchestration, SetView, Snapshot, VmId},
+    pool::{Binding, BindingName, Pool},
+    snapshot::{Blocked, Orchestration, SetView, Snapshot, VmId},
 };
 
 /// What one pass sees.
@@ -22,6 +23,8 @@ pub(crate) struct Inventory {
     pub(crate) disagree: bool,
     /// Jobs, agents and the lists of all usable scale sets have been read at least once.
     pub(crate) known: bool,
+    /// VMs of scale sets that have not been listed since the start, as they were last listed.
+    unlisted: u32,
     sets: BTreeMap<BindingName, Figures>,
 }
 
@@ -33,6 +36,8 @@ pub(crate) struct Figures {
     pub(crate) members: Option<u32>,
     /// Flexible: listed VMs that are being deleted. Its capacity may still count them, or not.
     leaving: u32,
+    /// VMs that are on their way to their first job, or to the next.
+    pub(crate) coming: u32,
     /// Its capacity if it has been read.
     pub(crate) capacity: Option<u32>,
     orchestration: Option<Orchestration>,
@@ -47,6 +52,22 @@ impl Figures {
     pub(crate) fn fits(&self, capacity: u32) -> bool {
         let members = self.members.unwrap_or(0);
         (members..=members.saturating_add(self.leaving)).contains(&capacity)
+    }
+
+    /// VMs that the capacity counts and that are no members: Azure makes them with whatever is ordered next, unless they
+    /// are VMs that are being deleted and that it still counts.
+    pub(crate) fn gap(&self) -> u32 {
+        self.capacity.map_or(0, |capacity| capacity.saturating_sub(self.members.unwrap_or(0)))
+    }
+
+    /// At most so many VMs come of a growth by so many.
+    pub(crate) fn at_most(&self, by: u32) -> u32 {
+        if self.is_flexible() { by.saturating_add(self.gap()) } else { by.max(self.gap()) }
+    }
+
+    /// Nobody is on the way out who could explain that the capacity is above the members.
+    pub(crate) fn is_short(&self) -> bool {
+        self.gap() > 0 && self.leaving == 0
     }
 
     /// How many of the VMs that are being deleted such a capacity still counts.
@@ -84,22 +105,45 @@ impl Inventory {
             seen.sets.iter().map(|(name, view)| (name.clone(), figures(view))).collect();
         let mut counts = Counts { foreign, ..Counts::default() };
         for of_one_set in instances.chunk_by(|a, b| a.binding == b.binding) {
-            let mut sum = Counts::default();
+            let (mut sum, mut coming) = (Counts::default(), 0_u32);
             for instance in of_one_set {
                 counts.add(instance);
                 sum.add(instance);
+                coming = coming.saturating_add(u32::from(instance.state.is_coming()));
             }
             let name = of_one_set.first().map(|instance| &instance.binding);
             if let Some(figures) = name.and_then(|name| sets.get_mut(name)) {
-                figures.counts = sum;
+                (figures.counts, figures.coming) = (sum, coming);
                 figures.note_leaving(of_one_set, u32::try_from(of_one_set.len()).unwrap_or(u32::MAX));
             }
         }
         // A blocked scale set that was never listed holds up no other.
-        let listed = |view: &SetView| view.blocked.is_some() || view.instances.latest().is_some();
-        let lists = || pool.bindings.iter().filter_map(|binding| seen.sets.get(&binding.name));
+        // One that was ours has VMs: it is waited for while its own controller takes it up again. One that a person has to
+        // mend counts as it was last listed, if that is known.
+        let listed = |(binding, view): (&Binding, &SetView)| {
+            let counted = memory.members.contains_key(&binding.name);
+            let passed_over =
+                |blocked: &Blocked| binding.claimed_at.is_none() || (counted && !blocked.pending);
+            view.instances.latest().is_some() || view.blocked.as_ref().is_some_and(passed_over)
+        };
+        let lists =
+            || pool.bindings.iter().filter_map(|binding| Some((binding, seen.sets.get(&binding.name)?)));
         let known = seen.jobs.latest().is_some() && seen.agents.latest().is_some() && lists().all(listed);
-        Self { instances, counts, disagree, known, sets }
+        Self { instances, counts, disagree, known, unlisted: memory.unlisted(seen), sets }
+    }
+
+    /// All VMs that `maxAgents` bounds: listed, ordered, and those that a list may lack because it is older than the
+    /// capacity.
+    pub(crate) fn taken(&self, memory: &Memory, ordered: &BTreeMap<BindingName, u32>, now: Timestamp) -> u32 {
+        let of_set = |(name, figures): (&BindingName, &Figures)| {
+            let ordered = ordered.get(name).copied().unwrap_or(0);
+            let young =
+                memory.differs_since.get(name).is_some_and(|since| now < after(*since, DIFFERENCE_PATIENCE));
+            let lacks = figures.gap().saturating_sub(figures.leaving);
+            if young { ordered.max(lacks) } else { ordered }
+        };
+        let beyond = self.sets.iter().map(of_set).fold(self.unlisted, u32::saturating_add);
+        self.counts.total().saturating_add(beyond)
     }
 
     pub(crate) fn set(&self, binding: &BindingName) -> Figures {

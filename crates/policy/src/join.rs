@@ -38,7 +38,7 @@ pub(crate) fn join(
 ) -> Joined {
     let agents = seen.agents.latest().map(Vec::as_slice).unwrap_or_default();
     let jobs = seen.jobs.latest().map(Vec::as_slice).unwrap_or_default();
-    let working: Among<AgentId> = jobs.iter().filter_map(|job| job.agent).collect();
+    let working = working(jobs);
     let before: Index<&VmId, &Sighting> = before.iter().collect();
     let operations: Index<&VmId, &Operation> = memory
         .operations
@@ -48,7 +48,12 @@ pub(crate) fn join(
         .collect();
 
     let mut names: Index<Cow<'_, str>, Namesakes<'_>> = Index::default();
+    let mut placeholders = 0;
     for agent in agents {
+        if agent.is_placeholder() {
+            placeholders += 1;
+            continue;
+        }
         names.entry(folded(&agent.name)).or_default().agents.push(agent);
     }
     let vms = || seen.sets.values().filter_map(|set| set.instances.latest()).flatten();
@@ -64,6 +69,8 @@ pub(crate) fn join(
     for (binding, set) in &seen.sets {
         let found = pool.bindings.iter().find(|other| &other.name == binding);
         let mut vms: Vec<&Vm> = set.instances.latest().into_iter().flatten().collect();
+        let saved = set.scale_set.latest().map(|set| &set.saved).filter(|saved| !saved.is_empty());
+        let tagged = memory.tagged.get(binding);
         vms.sort_unstable_by(|a, b| a.vm_id.cmp(&b.vm_id));
         for vm in vms {
             let namesakes = names.get(&folded(&vm.computer_name));
@@ -78,6 +85,8 @@ pub(crate) fn join(
                 claimed_at: found
                     .and_then(|found| found.claimed_at)
                     .filter(|claimed_at| vm.created_at.is_some_and(|created_at| created_at < *claimed_at)),
+                saved: saved.is_some_and(|saved| saved.contains_key(&vm.vm_id))
+                    || tagged.is_some_and(|tagged| tagged.saved.contains(&vm.vm_id)),
                 replaces: found.is_some_and(|found| found.existing == Existing::Replace),
                 readable_since: memory.readable_since.filter(|_| memory.unread_since.is_none()),
                 now,
@@ -85,21 +94,36 @@ pub(crate) fn join(
             instances.push(view.classify());
         }
     }
-    let foreign = u32::try_from(agents.len().saturating_sub(matched)).unwrap_or(u32::MAX);
+    let foreign = u32::try_from(agents.len().saturating_sub(matched + placeholders)).unwrap_or(u32::MAX);
     Joined { instances, foreign, disagree: disagree(agents, jobs, &working) }
 }
 
 /// Somebody works on a request that the other list does not know of, or on none where it knows of one.
-fn disagree(agents: &[Agent], jobs: &[JobRequest], working: &Among<AgentId>) -> bool {
+fn disagree(agents: &[Agent], jobs: &[JobRequest], working: &Working<'_>) -> bool {
     let holder: Index<RequestId, AgentId> =
         jobs.iter().filter_map(|job| job.agent.map(|agent| (job.id, agent))).collect();
     let listed: Among<AgentId> =
-        agents.iter().map(|agent| agent.id).filter(|id| working.contains(id)).collect();
+        agents.iter().map(|agent| agent.id).filter(|id| working.contains_key(id)).collect();
     let differs = |agent: &Agent| match agent.assigned {
         Some(request) => holder.get(&request) != Some(&agent.id),
         None => listed.contains(&agent.id),
     };
     listed.len() < working.len() || agents.iter().any(differs)
+}
+
+/// The request of each agent that has one; of several, the first that is no maintenance.
+type Working<'a> = Index<AgentId, &'a JobRequest>;
+
+fn working(jobs: &[JobRequest]) -> Working<'_> {
+    let mut working = Working::default();
+    for job in jobs {
+        let Some(agent) = job.agent else { continue };
+        let first = working.entry(agent).or_insert(job);
+        if (job.maintenance, job.id) < (first.maintenance, first.id) {
+            *first = job;
+        }
+    }
+    working
 }
 
 /// The agents of one name, and how many VMs have it too.
@@ -115,14 +139,17 @@ struct Record<'a> {
     agent: Option<&'a Agent>,
     leftover: Option<AgentId>,
     busy: bool,
+    /// What it works on.
+    request: Option<RequestId>,
+    maintenance: bool,
     /// There is a record, and nobody knows which of several VMs of its name it belongs to.
     ambiguous: bool,
 }
 
 impl<'a> Record<'a> {
     /// A record older than its VM is a leftover of an earlier VM of the same name, unless it is in use now.
-    fn choose(vm: &Vm, namesakes: Option<&Namesakes<'a>>, working: &Among<AgentId>) -> Self {
-        let in_use = |agent: &Agent| agent.assigned.is_some() || working.contains(&agent.id);
+    fn choose(vm: &Vm, namesakes: Option<&Namesakes<'a>>, working: &Working<'_>) -> Self {
+        let in_use = |agent: &Agent| agent.assigned.is_some() || working.contains_key(&agent.id);
         let is_leftover = |agent: &Agent| {
             let older = matches!((agent.created_at, vm.created_at), (Some(agent), Some(vm)) if agent < vm);
             older && !agent.online && !in_use(agent)
@@ -132,9 +159,15 @@ impl<'a> Record<'a> {
             .filter(|agent| !is_leftover(agent))
             .max_by_key(|agent| (in_use(agent), agent.online, agent.id));
         let leftover = candidates().filter(|agent| is_leftover(agent)).map(|agent| agent.id).max();
+        let job = agent.and_then(|agent| working.get(&agent.id));
+        let assigned = agent.and_then(|agent| agent.assigned);
+        let fits = |job: &&&JobRequest| assigned.is_none_or(|request| request == job.id);
         Self {
             agent,
             leftover,
+            request: assigned.or(job.map(|job| job.id)),
+            maintenance: agent.is_some_and(|agent| agent.maintained && agent.assigned.is_some())
+                || job.filter(fits).is_some_and(|job| job.maintenance),
             busy: agent.is_some_and(in_use),
             ambiguous: namesakes.is_some_and(|namesakes| namesakes.vms > 1),
         }
@@ -151,6 +184,8 @@ struct View<'a> {
     before: Option<&'a Sighting>,
     /// When its scale set was claimed, if that was after its creation.
     claimed_at: Option<Timestamp>,
+    /// The tags say so.
+    saved: bool,
     /// Its binding replaces such VMs.
     replaces: bool,
     /// Absent while jobs or agents are missing.
@@ -172,14 +207,19 @@ impl View<'_> {
         });
         let reimaging = reimage.filter(|_| !reborn);
         let was_online = online || (reimage.is_none() && before.is_some_and(|before| before.was_online));
-        let resumes = self.resumes();
+        // What is saved is removed for other reasons than what was begun before.
+        let resumes = self.resumes().filter(|_| !self.saved);
         let deleting = resumes == Some(Removal::Delete)
             || confirmed.is_some_and(|operation| matches!(operation.kind, OperationKind::Delete(_)));
+        let new_since = reimage.map_or(vm.created_at, |operation| Some(operation.started_at));
+        let used = agent.is_some_and(|agent| has_run_a_job(pool, agent, new_since));
 
         let state = if record.busy || record.ambiguous {
             State::Busy
         } else if deleting || vm.provisioning == Provisioning::Deleting {
             State::Deleting
+        } else if self.saved {
+            State::Saved
         } else if reimaging.is_some() {
             State::Recycling
         } else if vm.provisioning == Provisioning::Creating {
@@ -189,8 +229,7 @@ impl View<'_> {
         } else if vm.power == Power::Off {
             State::Stopped
         } else {
-            let born = reimage.map_or(vm.created_at, |operation| Some(operation.started_at));
-            by_agent(pool, agent, born, was_online)
+            by_agent(agent, used, was_online)
         };
 
         let since = self.since(state, reimaging);
@@ -212,7 +251,15 @@ impl View<'_> {
             deadline,
             was_online,
             resumes,
-            existing: self.replaces && self.claimed_at.is_some(),
+            existing: self.replaces && self.claimed_at.is_some() && !self.saved,
+            born: vm.created_at.or(agent.and_then(|agent| agent.created_at)),
+            request: record.request,
+            maintenance: record.maintenance,
+            reused: used && record.busy && !record.maintenance && !record.ambiguous,
+            saved: self.saved,
+            leaves: None,
+            saves: None,
+            undecided: false,
         }
     }
 
@@ -240,7 +287,12 @@ impl View<'_> {
             // A job between two looks begins the idle time again.
             State::Idle => {
                 let changed_at = self.record.agent.and_then(|agent| agent.status_changed_at);
+                // A job that ended just now, although the agent's record does not say so.
+                let ended = self.before.filter(|before| {
+                    before.state == State::Busy && finished_at.is_none_or(|at| at < before.since)
+                });
                 let known = unchanged.map(|before| before.since).max(finished_at).max(changed_at);
+                let known = known.filter(|_| ended.is_none());
                 known.filter(|at| *at <= now).unwrap_or(now)
             }
             State::Used => finished_at.filter(|at| *at <= now).unwrap_or(now),
@@ -253,6 +305,7 @@ impl View<'_> {
             | State::FailedToStart
             | State::WentOffline
             | State::Stopped
+            | State::Saved
             | State::Deleting => unchanged.map_or(now, |before| before.since),
         }
     }
@@ -282,21 +335,26 @@ impl View<'_> {
             | State::FailedToStart
             | State::WentOffline
             | State::Stopped
+            | State::Saved
             | State::Deleting => None,
         }?;
         self.readable_since.map(|readable| deadline.max(after(readable, OFFLINE_GRACE)))
     }
 }
 
-/// The state of a VM that runs and is not ours to wait for, by its agent.
-fn by_agent(pool: &Pool, agent: Option<&Agent>, born: Option<Timestamp>, was_online: bool) -> State {
-    let Some(agent) = agent else { return State::Starting };
-    let used = match pool.lifecycle {
+/// A stateless agent has finished a job since its machine was new.
+fn has_run_a_job(pool: &Pool, agent: &Agent, new_since: Option<Timestamp>) -> bool {
+    match pool.lifecycle {
         Lifecycle::Stateless(_) => {
-            agent.last_finished_at.is_some_and(|at| born.is_none_or(|born| at >= born))
+            agent.last_finished_at.is_some_and(|at| new_since.is_none_or(|since| at >= since))
         }
-        Lifecycle::Stateful => false,
-    };
+        Lifecycle::Stateful { .. } => false,
+    }
+}
+
+/// The state of a VM that runs and is not ours to wait for, by its agent.
+fn by_agent(agent: Option<&Agent>, used: bool, was_online: bool) -> State {
+    let Some(agent) = agent else { return State::Starting };
     // An agent that has never been online is not drained: disabling it while it starts confuses it.
     if used {
         State::Used
@@ -309,7 +367,11 @@ fn by_agent(pool: &Pool, agent: Option<&Agent>, born: Option<Timestamp>, was_onl
     }
 }
 
-/// One wait from creation, or from the loss of its session, to online; a wait that was given up goes on being one.
+/// One wait from creation, or from the loss of its session, to online; a wait that was given up goes on being one, and
+/// so does that of a VM which is saved: without its mark, it is lost at once.
 fn waits(state: State) -> bool {
-    matches!(state, State::Creating | State::Starting | State::FailedToStart | State::WentOffline)
+    matches!(
+        state,
+        State::Creating | State::Starting | State::FailedToStart | State::WentOffline | State::Saved
+    )
 }

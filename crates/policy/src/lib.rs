@@ -10,7 +10,9 @@
 mod cadence;
 mod decide;
 mod demand;
+mod drain;
 mod existing;
+mod explain;
 mod failure;
 mod fair;
 mod gate;
@@ -19,40 +21,52 @@ mod index;
 mod instance;
 mod inventory;
 mod join;
+mod life;
 mod memory;
+pub mod mutant;
+mod notices;
 mod operations;
 mod outcome;
 mod pace;
 mod placement;
 mod plan;
 mod pool;
+mod protocol;
 mod reason;
+mod records;
 pub mod schedule;
 mod select;
 mod snapshot;
 mod staircase;
+mod starts;
 mod target;
+mod told;
 mod words;
 
 pub use decide::decide;
 pub use demand::{Demand, Demands, UnroutableJob};
+pub use explain::{Explanation, ImagePlan, InstanceLine, JobLine, RecordKind, RecordLine, explain};
 pub use failure::{Backoff, Failure, FailureKind, Limit};
 pub use fair::{Want, fair_shares};
 pub use health::{Condition, Truth};
 pub use instance::{Counts, Instance, State};
-pub use memory::{Memory, Operation, OperationKind, Sighting, Step};
+pub use memory::{FailedStarts, Memory, Operation, OperationKind, Sighting, Step, Tagged};
 pub use outcome::{Outcome, Part};
 pub use plan::{
-    Action, BindingPlan, Cause, Decision, ExistingVms, Hold, HoldReason, JobCounts, LimitedBy, Lost, Member,
-    Plan, Removal,
+    Action, BindingPlan, Cause, Decision, Hold, HoldReason, JobCounts, LimitedBy, Member, Plan, Removal,
 };
 pub use pool::{
-    Basis, Binding, BindingName, DeletionPolicy, Existing, Image, Lifecycle, Mode, Pool, Recycle, Sampling,
-    ScaleOut, Standby,
+    Basis, Binding, BindingName, DeletionPolicy, Existing, Image, Lifecycle, Mode, Named, Pool, Recycle,
+    Sampling, ScaleOut, Standby, Verbs,
+};
+pub use protocol::{
+    AgentNow, Answer, Call, End, Next, Protocol, RecordCause, RecordChange, Register, SetNow,
 };
 pub use reason::{BindingReason, PoolReason, ScheduleReason};
+pub use records::RecordMemory;
 pub use snapshot::{
     Agent, AgentId, Blocked, InstanceId, JobRequest, OperationProgress, Orchestration, Power, Provisioning,
-    RequestId, ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
+    RequestId, SavedMark, ScaleSet, Seen, SetView, Snapshot, Vm, VmFailure, VmFailureKind, VmId, Why,
 };
 pub use staircase::{Stair, Staircase};
+pub use told::{ExistingVms, Lost, Notice, Saved};

@@ -11,6 +11,8 @@ use crate::{
     failure::Backoff,
     instance::{Instance, State, after},
     pool::BindingName,
+    reason::BindingReason,
+    records::RecordMemory,
     snapshot::{AgentId, Snapshot, VmId},
     staircase::Staircase,
 };
@@ -19,6 +21,9 @@ use crate::{
 pub(crate) const ONE_MISSED_READ: SignedDuration = SignedDuration::from_secs(150);
 /// A failure is forgotten when its binding has been free for this long; until then the next wait is longer.
 const BACKOFF_MEMORY: SignedDuration = SignedDuration::from_mins(5);
+
+/// Azure may answer with the old tags right after a write.
+const TAG_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// What one pass hands to the next; losing it costs time only.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +62,42 @@ pub struct Memory {
     pub existing_told: BTreeMap<BindingName, Timestamp>,
     /// Since when no binding of the pool could be used.
     pub unbound_since: Option<Timestamp>,
+    /// VMs of each scale set when it was last listed; kept in the status, and counted until it is listed again.
+    pub members: BTreeMap<BindingName, u32>,
+    /// Failed starts in a row, by binding; kept in the bindings' status.
+    pub failed_starts: BTreeMap<BindingName, FailedStarts>,
+    /// Scale sets whose tags were just written: a list of them may not say yet who is saved.
+    pub tagged: BTreeMap<BindingName, Tagged>,
+    /// Notices that were told: by agent's name or job, and what.
+    pub told: BTreeSet<(&'static str, String)>,
+    /// What is remembered about agent records that no VM stands behind.
+    pub records: RecordMemory,
+}
+
+/// When the tags of a scale set were written, and who is saved since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// When.
+    pub at: Timestamp,
+    /// Treated as saved until the tags are read again.
+    pub saved: BTreeSet<VmId>,
+}
+
+impl Tagged {
+    pub(crate) fn new(at: Timestamp) -> Self {
+        Self { at, saved: BTreeSet::new() }
+    }
+}
+
+/// Failed starts in a row of one binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedStarts {
+    /// How many.
+    pub count: u32,
+    /// How the last one failed: `FailedToStart`, `ExtensionFailed`, `ScriptFailed` or `CreationFailed`.
+    pub reason: BindingReason,
+    /// The last one's words.
+    pub message: String,
 }
 
 /// State of a VM and since when.
@@ -157,6 +198,14 @@ pub struct Step {
 }
 
 impl Memory {
+    /// VMs of scale sets that have not been listed since the start: they count against the maximum.
+    pub(crate) fn unlisted(&self, seen: &Snapshot) -> u32 {
+        let unlisted =
+            |binding: &BindingName| seen.sets.get(binding).is_none_or(|set| set.instances.latest().is_none());
+        let vms = self.members.iter().filter(|(binding, _)| unlisted(binding)).map(|(_, vms)| *vms);
+        vms.fold(0, u32::saturating_add)
+    }
+
     /// The memory to be filled by a pass: everything but the sightings, which the pass makes anew.
     pub(crate) fn carried(&self, seen: &Snapshot, now: Timestamp) -> Self {
         // Destructured, so that a new field is carried or left out on purpose.
@@ -178,6 +227,11 @@ impl Memory {
             lost,
             existing_told,
             unbound_since,
+            failed_starts,
+            members,
+            tagged,
+            told,
+            records,
         } = self;
         let mut carried = Self {
             operations: operations.clone(),
@@ -197,9 +251,23 @@ impl Memory {
             lost: lost.clone(),
             existing_told: existing_told.clone(),
             unbound_since: *unbound_since,
+            failed_starts: failed_starts.clone(),
+            members: members.clone(),
+            tagged: tagged.clone(),
+            told: told.clone(),
+            records: records.clone(),
         };
+        carried.read_tags(seen);
         carried.note_sight(seen, now);
         carried
+    }
+
+    /// Tags that were read some time after they were written say it themselves.
+    fn read_tags(&mut self, seen: &Snapshot) {
+        self.tagged.retain(|binding, tagged| {
+            let read_at = seen.sets.get(binding).and_then(|set| set.scale_set.fresh_at());
+            read_at.is_none_or(|at| at < after(tagged.at, TAG_LAG))
+        });
     }
 
     /// What happened while nobody could look is unknown: after a longer gap every wait begins again.
@@ -245,6 +313,14 @@ impl Memory {
             let disabled = agents.iter().filter(|agent| !agent.enabled);
             self.disabled =
                 disabled.map(|agent| (agent.id, before.get(&agent.id).copied().unwrap_or(now))).collect();
+        }
+        for (binding, set) in &seen.sets {
+            if let Some(vms) = set.instances.latest() {
+                self.members.insert(binding.clone(), u32::try_from(vms.len()).unwrap_or(u32::MAX));
+            }
+        }
+        if !seen.sets.is_empty() {
+            self.members.retain(|binding, _| seen.sets.contains_key(binding));
         }
         for backoffs in [&mut self.backoffs, &mut self.removal_backoffs] {
             backoffs.retain(|_, backoff| after(backoff.until, BACKOFF_MEMORY) > now);

@@ -9,10 +9,11 @@ use crate::{
     gate::DIFFERENCE_PATIENCE,
     instance::{Instance, State, after},
     inventory::Inventory,
-    memory::{Memory, Operation, OperationKind, Step},
-    plan::{Action, Cause, Lost, Removal},
+    memory::{Memory, Operation, OperationKind, Step, Tagged},
+    plan::{Action, Cause, Removal},
     pool::{BindingName, Pool, ScaleOut},
-    snapshot::{OperationProgress, Orchestration, Snapshot, VmId},
+    snapshot::{OperationProgress, Orchestration, Provisioning, Snapshot, VmId},
+    told::Lost,
 };
 
 /// A delete may wait for a terminate notification of up to 15 minutes (Azure).
@@ -66,9 +67,20 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
             None => ended_steps.extend((grows && operation.url.is_none()).then_some(operation.started_at)),
         }
     }
+    // A list may be older than a deletion, which the target does not count any more.
+    let deleted = |kind: &OperationKind| matches!(kind, OperationKind::Delete(_));
+    let removals = memory.operations.iter().map(|operation| &operation.kind).filter(|kind| deleted(kind));
+    let going: BTreeSet<VmId> = removals.flat_map(OperationKind::vms).cloned().collect();
     let unlisted = |binding: &BindingName, target: u32| {
         let listed = seen.sets.get(binding).and_then(|set| set.instances.latest());
-        listed.is_none_or(|vms| crate::instance::members(vms) < target)
+        listed.is_none_or(|vms| {
+            let going = vms
+                .iter()
+                .filter(|vm| vm.provisioning != Provisioning::Deleting && going.contains(&vm.vm_id))
+                .count();
+            let members = crate::instance::members(vms);
+            members.saturating_sub(u32::try_from(going).unwrap_or(u32::MAX)) < target
+        })
     };
     let mut lost = Vec::new();
     memory.operations.retain(|operation| {
@@ -203,10 +215,21 @@ pub(crate) fn intend(
 ) {
     let (operation, kind, timeout) = match action {
         Action::Disable { member, .. } => {
-            memory.disabled.extend(member.agent.map(|agent| (agent, now)));
+            // It settles from the first list that shows it disabled: a call may come late.
             if member.cause == Cause::Excess {
                 memory.staircase.lower(1);
             }
+            return;
+        }
+        // The tags will say it.
+        Action::Save { binding, members } => {
+            let tagged = memory.tagged.entry(binding.clone()).or_insert_with(|| Tagged::new(now));
+            tagged.at = now;
+            tagged.saved.extend(members.iter().map(|member| member.vm_id.clone()));
+            return;
+        }
+        Action::Unmark { binding, .. } => {
+            memory.tagged.entry(binding.clone()).or_insert_with(|| Tagged::new(now)).at = now;
             return;
         }
         Action::Grow { operation, binding, by, target, capacity } => {

@@ -6,13 +6,16 @@ use jiff::Timestamp;
 
 use crate::{
     demand::UnroutableJob,
+    explain::ImagePlan,
     failure::Limit,
     health::Condition,
     instance::{Counts, Instance},
-    memory::{Memory, OperationKind},
+    memory::{FailedStarts, Memory},
     pool::BindingName,
+    protocol::RecordChange,
     schedule::{Change, Level},
     snapshot::{AgentId, InstanceId, VmId},
+    told::{ExistingVms, Lost, Notice, Saved},
 };
 
 /// The outcome of one decision.
@@ -21,6 +24,8 @@ use crate::{
 pub struct Plan {
     /// To be carried out, in this order.
     pub actions: Vec<Action>,
+    /// Changes of agent records that no VM stands behind, after the actions.
+    pub records: Vec<RecordChange>,
     /// Mode `Observe`: what would have been carried out.
     pub observed: Vec<Action>,
     /// What is wanted and not done, and why.
@@ -43,6 +48,12 @@ pub struct Plan {
     pub bindings: BTreeMap<BindingName, BindingPlan>,
     /// Operations whose deadline has passed without an end, each told once; what they were to bring is not capacity.
     pub lost: Vec<Lost>,
+    /// What a person should know, each told once.
+    pub notices: Vec<Notice>,
+    /// VMs that are saved for investigation, by binding and VM.
+    pub saved: Vec<Saved>,
+    /// Each image in figures, in the order of the pool's images.
+    pub images: Vec<ImagePlan>,
     /// VMs that will go because they were there before their scale set was claimed: told once per claim, before the
     /// first of them is touched.
     pub existing: Vec<ExistingVms>,
@@ -76,38 +87,14 @@ pub struct BindingPlan {
     pub counts: Counts,
     /// Its share of the standby.
     pub standby: u32,
+    /// Failed starts in a row, if there were any.
+    pub failed_starts: Option<FailedStarts>,
     /// Why it may not create VMs now.
     pub limit: Option<Limit>,
     /// When the scale set is read next.
     pub read_set_at: Timestamp,
     /// When its instances are listed next.
     pub list_at: Timestamp,
-}
-
-/// An operation that was given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Its id, as in [`Memory`].
-    pub operation: String,
-    /// The scale set.
-    pub binding: BindingName,
-    /// What it was to do.
-    pub kind: OperationKind,
-    /// When it was begun.
-    pub since: Timestamp,
-    /// For the person.
-    pub message: String,
-}
-
-/// The VMs of one scale set that go because they were there before it was claimed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExistingVms {
-    /// The scale set.
-    pub binding: BindingName,
-    /// When it was claimed.
-    pub claimed_at: Timestamp,
-    /// Those that go, busy ones after their job; never empty.
-    pub members: Vec<Member>,
 }
 
 /// The sizing in figures and words.
@@ -128,6 +115,8 @@ pub enum LimitedBy {
     Nothing,
     /// The pool's `maxAgents`.
     MaxAgents,
+    /// The pool's `maxAgents`, of which saved agents take a part that is missing.
+    SavedAgents,
     /// Every usable binding is at its own maximum.
     BindingMaximum,
     /// The organisation's parallel jobs, of which this pool has its share.
@@ -142,6 +131,8 @@ pub enum LimitedBy {
     Subnet,
     /// Azure or Azure DevOps asks for fewer calls.
     Throttling,
+    /// The starts of an image fail, so it is tried with one VM at a time.
+    FailedStarts,
     /// A source is missing, or a write was refused.
     Hold,
     /// The mode: nothing is written.
@@ -155,6 +146,7 @@ impl LimitedBy {
         match self {
             Self::Nothing => "Nothing",
             Self::MaxAgents => "MaxAgents",
+            Self::SavedAgents => "SavedAgents",
             Self::BindingMaximum => "BindingMaximum",
             Self::ParallelJobs => "ParallelJobs",
             Self::Increment => "Increment",
@@ -162,6 +154,7 @@ impl LimitedBy {
             Self::Allocation => "Allocation",
             Self::Subnet => "Subnet",
             Self::Throttling => "Throttling",
+            Self::FailedStarts => "FailedStarts",
             Self::Hold => "Hold",
             Self::Mode => "Mode",
         }
@@ -202,6 +195,20 @@ pub enum Action {
         /// Never empty. Precondition for each: no request assigned, same `vm_id`.
         members: Vec<Member>,
     },
+    /// Keep VMs for investigation: no further job, and noted in the scale set's tags.
+    Save {
+        /// The scale set.
+        binding: BindingName,
+        /// Never empty. Precondition for each: no request assigned, offline.
+        members: Vec<Member>,
+    },
+    /// Forget saved VMs that are gone.
+    Unmark {
+        /// The scale set.
+        binding: BindingName,
+        /// Never empty.
+        vms: Vec<VmId>,
+    },
 }
 
 impl Action {
@@ -209,9 +216,11 @@ impl Action {
     #[must_use]
     pub fn binding(&self) -> &BindingName {
         match self {
-            Self::Grow { binding, .. } | Self::Disable { binding, .. } | Self::Remove { binding, .. } => {
-                binding
-            }
+            Self::Grow { binding, .. }
+            | Self::Disable { binding, .. }
+            | Self::Remove { binding, .. }
+            | Self::Save { binding, .. }
+            | Self::Unmark { binding, .. } => binding,
         }
     }
 
@@ -219,8 +228,8 @@ impl Action {
     #[must_use]
     pub fn is_destructive(&self) -> bool {
         match self {
-            Self::Grow { .. } => false,
-            Self::Disable { .. } | Self::Remove { .. } => true,
+            Self::Grow { .. } | Self::Unmark { .. } => false,
+            Self::Disable { .. } | Self::Remove { .. } | Self::Save { .. } => true,
         }
     }
 }
@@ -272,6 +281,12 @@ pub enum Cause {
     PoolDeleted,
     /// It was there before the scale set was claimed, and the binding replaces such VMs.
     Existing,
+    /// A stateful agent that has lived as long as it may.
+    Lifetime,
+    /// A person has asked for it.
+    Asked,
+    /// It was saved for investigation, and a person has released it.
+    Released,
 }
 
 impl Cause {
@@ -289,6 +304,9 @@ impl Cause {
             Self::BindingLeaves => "its binding is cordoned or deleted",
             Self::PoolDeleted => "the pool is being deleted",
             Self::Existing => "was there before the scale set was taken over",
+            Self::Lifetime => "has reached maxAgentLifetime",
+            Self::Asked => "a person has asked for it",
+            Self::Released => "was saved and is released",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::schedule::Schedule;
+use crate::{schedule::Schedule, snapshot::VmId};
 
 /// Name of a ScaleSetBinding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,12 +40,50 @@ pub struct Pool {
     pub ignore_demands: BTreeSet<String>,
     /// How missing agents are created.
     pub scale_out: ScaleOut,
-    /// Excess that has lasted this long is removed.
+    /// Excess that has lasted this long is removed. A stateful agent goes only if it has itself been idle for so long,
+    /// counted from its last job (the grace period).
     pub idle_delay: SignedDuration,
     /// Whether an agent runs one job or many.
     pub lifecycle: Lifecycle,
+    /// How many VMs that failed to start are kept for investigation.
+    pub save_for_investigation: u32,
+    /// After so many failed starts in a row a binding creates one VM at a time.
+    pub max_failed_starts: u32,
+    /// An offline agent record per image is kept while the pool may be empty.
+    pub placeholders: bool,
+    /// What a person has asked for once.
+    pub verbs: Verbs,
     /// From creation, or reimage, to online; a VM that takes longer is lost.
     pub start_timeout: SignedDuration,
+}
+
+/// What a person has asked for once, by annotation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verbs {
+    /// These finish their job, and go.
+    pub drain: Named,
+    /// These get no further job, and are kept for investigation.
+    pub save: Named,
+    /// These were saved, and go.
+    pub release_saved: Named,
+}
+
+/// Some instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// All of them.
+    pub all: bool,
+    /// Agent names or VM ids, in lower case.
+    pub names: BTreeSet<String>,
+}
+
+impl Named {
+    /// Whether it names this VM, by its id or by its agent's name.
+    #[must_use]
+    pub fn covers(&self, vm: &VmId, computer_name: &str) -> bool {
+        let named = |text: &str| self.names.contains(&text.to_lowercase());
+        self.all || (!self.names.is_empty() && (named(&vm.0) || named(computer_name)))
+    }
 }
 
 /// Whether decisions are carried out.
@@ -171,7 +209,10 @@ pub enum Lifecycle {
     /// One job, then a new machine.
     Stateless(Recycle),
     /// Agents live on after a job.
-    Stateful,
+    Stateful {
+        /// An agent as old as this gets no further job; one that runs a job finishes it.
+        max_lifetime: SignedDuration,
+    },
 }
 
 /// How a used machine becomes a new one.

@@ -80,6 +80,25 @@ pub struct Snapshot {
     pub parallel_jobs: Option<u32>,
 }
 
+#[cfg(feature = "mutants")]
+impl Snapshot {
+    /// The planted fault: a list that is missing is taken for an empty one that was just read.
+    pub(crate) fn emptied(&self, now: Timestamp) -> Self {
+        fn empty<T>(seen: &mut Seen<Vec<T>>, now: Timestamp) {
+            if seen.why().is_some() {
+                *seen = Seen::Fresh { value: Vec::new(), at: now };
+            }
+        }
+        let mut emptied = self.clone();
+        empty(&mut emptied.jobs, now);
+        empty(&mut emptied.agents, now);
+        for set in emptied.sets.values_mut() {
+            empty(&mut set.instances, now);
+        }
+        emptied
+    }
+}
+
 /// One binding's scale set as seen.
 #[derive(Clone, Debug)]
 pub struct SetView {
@@ -112,6 +131,15 @@ pub struct ScaleSet {
     pub computer_name_prefix: String,
     /// How its VMs are operated on.
     pub orchestration: Orchestration,
+    /// VMs that its tags say are saved for investigation.
+    pub saved: BTreeMap<VmId, SavedMark>,
+}
+
+/// What the tags say of a saved VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedMark {
+    /// When it was saved, if the tag is readable.
+    pub at: Option<Timestamp>,
 }
 
 /// How the VMs of a scale set are operated on.
@@ -181,8 +209,28 @@ pub struct Vm {
     pub power: Power,
     /// When Azure created it.
     pub created_at: Option<Timestamp>,
-    /// Azure's words about what failed.
-    pub failure: Option<String>,
+    /// What failed, in Azure's words.
+    pub failure: Option<VmFailure>,
+}
+
+/// What failed of a VM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmFailure {
+    /// Where.
+    pub kind: VmFailureKind,
+    /// In Azure's words.
+    pub message: String,
+}
+
+/// Where a VM failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VmFailureKind {
+    /// Azure could not make it.
+    Creation,
+    /// The agent's extension.
+    Extension,
+    /// The custom script.
+    Script,
 }
 
 /// State of the last operation on an instance, not its health.
@@ -232,10 +280,23 @@ pub struct Agent {
     pub status_changed_at: Option<Timestamp>,
     /// The request that it has been assigned.
     pub assigned: Option<RequestId>,
+    /// That request is the pool's maintenance: it may be younger than the list of jobs.
+    pub maintained: bool,
     /// When its last request finished.
     pub last_finished_at: Option<Timestamp>,
     /// System and user capabilities, by lower-case name.
     pub capabilities: BTreeMap<String, String>,
+}
+
+/// A user capability of agent records that no agent stands behind, by its lower-case name.
+pub(crate) const PLACEHOLDER: &str = "poolkeeper.placeholder";
+
+impl Agent {
+    /// A record that no agent stands behind: it lets jobs wait for a pool that has no agents. One that is online is an
+    /// agent, whatever its capabilities say.
+    pub(crate) fn is_placeholder(&self) -> bool {
+        !self.online && self.capabilities.contains_key(PLACEHOLDER)
+    }
 }
 
 /// An unfinished job request.
@@ -245,6 +306,8 @@ pub struct JobRequest {
     pub id: RequestId,
     /// When it was queued.
     pub queued_at: Option<Timestamp>,
+    /// When an agent was given it.
+    pub assigned_at: Option<Timestamp>,
     /// The agent that has it.
     pub agent: Option<AgentId>,
     /// What it asks of an agent.

@@ -18,6 +18,8 @@ pub(crate) struct Need {
     pub(crate) idle: u32,
     /// Starting, recycling, and ordered but not yet seen in a list.
     pub(crate) coming: u32,
+    /// Those of `coming` that are in pool maintenance.
+    pub(crate) maintained: u32,
     pub(crate) queued: u32,
     pub(crate) standby: u32,
 }
@@ -35,8 +37,11 @@ impl Need {
         }
     }
 
+    /// One in maintenance takes a place on standby, and no waiting job.
     fn lacking(self, basis: Basis) -> u32 {
-        self.desired(basis).saturating_sub(self.have())
+        let free = self.idle.saturating_add(self.coming).saturating_sub(self.maintained);
+        let for_jobs = self.queued.saturating_sub(free);
+        self.desired(basis).saturating_sub(self.have()).max(for_jobs)
     }
 
     /// Enough of this image's agents stand by.
@@ -50,7 +55,10 @@ impl Need {
     /// `ElasticPool` grows: too few idle ones, or jobs wait and none is idle.
     fn short(self, basis: Basis) -> bool {
         match basis {
-            Basis::Idle => self.idle < self.standby || (self.queued > 0 && self.idle == 0),
+            Basis::Idle => {
+                self.idle.saturating_add(self.maintained) < self.standby
+                    || (self.queued > 0 && self.idle == 0)
+            }
             Basis::Total => self.lacking(basis) > 0,
         }
     }
@@ -125,8 +133,15 @@ pub(crate) fn needs(
         let Some(binding) = bindings.get(&instance.binding) else { continue };
         let Some(need) = needs.get_mut(binding.image) else { continue };
         // Agents that leave finish their job, and are no capacity for others.
-        let stays = !binding.cordoned() && !instance.existing;
+        let stays = !binding.cordoned() && instance.stays();
         let counter = match instance.state {
+            // It is free again soon, and nobody is needed in its place.
+            State::Busy if instance.maintenance => {
+                let maintained = u32::from(stays);
+                need.maintained = need.maintained.saturating_add(maintained);
+                need.coming = need.coming.saturating_add(maintained);
+                continue;
+            }
             State::Busy => &mut need.busy,
             State::Idle if stays => &mut need.idle,
             State::Creating | State::Starting | State::Recycling if stays => &mut need.coming,
@@ -141,6 +156,7 @@ pub(crate) fn needs(
             | State::FailedToStart
             | State::WentOffline
             | State::Stopped
+            | State::Saved
             | State::Deleting => continue,
         };
         *counter = counter.saturating_add(1);
@@ -160,8 +176,8 @@ fn returns(pool: &Pool, instance: &Instance, now: Timestamp) -> bool {
         && instance.deadline.is_none_or(|deadline| now < deadline)
 }
 
-/// How many agents are wanted and missing, where `vms` of the maximum are taken.
-pub(crate) fn target(pool: &Pool, needs: Vec<Need>, vms: u32, pace: Pace) -> Target {
+/// How many agents are wanted and missing, where `vms` of the maximum are taken, `saved` ones among them.
+pub(crate) fn target(pool: &Pool, needs: Vec<Need>, vms: u32, saved: u32, pace: Pace) -> Target {
     let basis = pool.standby.basis;
     let wanted = total(needs.iter().map(|need| need.desired(basis)));
     let have = total(needs.iter().map(|need| need.have()));
@@ -171,7 +187,13 @@ pub(crate) fn target(pool: &Pool, needs: Vec<Need>, vms: u32, pace: Pace) -> Tar
             let lacking: Vec<u32> = needs.iter().map(|need| need.lacking(basis)).collect();
             let missing = cap(&lacking, room);
             let short = wanted > pool.max_agents || lacking != missing;
-            let limited_by = if short { LimitedBy::MaxAgents } else { LimitedBy::Nothing };
+            let without = pool.max_agents.saturating_sub(vms.saturating_sub(saved));
+            let fits = wanted <= pool.max_agents && total(lacking.iter().copied()) <= without;
+            let limited_by = match (short, fits) {
+                (true, true) => LimitedBy::SavedAgents,
+                (true, false) => LimitedBy::MaxAgents,
+                (false, _) => LimitedBy::Nothing,
+            };
             (wanted.min(pool.max_agents), missing, limited_by)
         }
         ScaleOut::ElasticPool { increment_percent, .. } => {
@@ -180,6 +202,7 @@ pub(crate) fn target(pool: &Pool, needs: Vec<Need>, vms: u32, pace: Pace) -> Tar
             let step = if short && pace.decides { increment.min(room) } else { 0 };
             let more = wanted > have.saturating_add(increment);
             let limited_by = match (short, pace.growing || more) {
+                (true, _) if room == 0 && saved > 0 => LimitedBy::SavedAgents,
                 (true, _) if room == 0 => LimitedBy::MaxAgents,
                 (true, true) => LimitedBy::Increment,
                 (true, false) | (false, _) => LimitedBy::Nothing,

@@ -49,6 +49,7 @@ pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, beyond: u32, 
 /// Held actions in words, such as `delete 2 idle agents`: summed up by cause, so that the length has a bound.
 pub(crate) fn wanted<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
     let mut grown = 0_u32;
+    let mut saved = 0_usize;
     let mut leaving: BTreeMap<(Removal, Cause), usize> = BTreeMap::new();
     for action in actions {
         match action {
@@ -61,6 +62,8 @@ pub(crate) fn wanted<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
                     *leaving.entry((*removal, member.cause)).or_default() += 1;
                 }
             }
+            Action::Save { members, .. } => saved += members.len(),
+            Action::Unmark { .. } => {}
         }
     }
     let plural = |count: usize| if count == 1 { "" } else { "s" };
@@ -75,11 +78,15 @@ pub(crate) fn wanted<'a>(actions: impl Iterator<Item = &'a Action>) -> String {
         | Cause::Stopped
         | Cause::BindingLeaves
         | Cause::PoolDeleted
-        | Cause::Existing => {
+        | Cause::Existing
+        | Cause::Lifetime
+        | Cause::Asked
+        | Cause::Released => {
             format!("{} {count} agent{} ({})", removal.verb(), plural(count), cause.words())
         }
     });
-    growth.into_iter().chain(removals).collect::<Vec<_>>().join("; ")
+    let saves = (saved > 0).then(|| format!("save {saved} agent{} for investigation", plural(saved)));
+    growth.into_iter().chain(removals).chain(saves).collect::<Vec<_>>().join("; ")
 }
 
 impl Removal {
@@ -110,6 +117,14 @@ impl Action {
                 let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
                 let cause = members.first().map_or("", |member| member.cause.words());
                 format!("{verb} {}{rest} on {binding} ({cause})", names.join(", "))
+            }
+            Self::Save { binding, members } => {
+                let names: Vec<&str> = members.iter().map(|member| member.computer_name.as_str()).collect();
+                let cause = members.first().map_or("", |member| member.cause.words());
+                format!("save {} on {binding} for investigation ({cause})", names.join(", "))
+            }
+            Self::Unmark { binding, vms } => {
+                format!("forget {} saved VMs of {binding} that are gone", vms.len())
             }
         }
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub(crate) use check::SetAddress;
 pub use check::SpecError;
 pub use distribution::{Distribution, DistributionError};
-pub use facts::{BadToken, Facts, TagsPatch};
+pub use facts::{BadToken, DeleteWhileRunning, Facts, InstanceIdReuse, TagsPatch};
 pub use identity::{ClientSecret, ClientSpec, FederatedSpec, Secret, Secrets};
 pub(crate) use key::{Algorithm, Key};
 pub use scale_set::{

@@ -4,13 +4,16 @@ mod agent;
 mod azure;
 mod demand;
 mod devops;
+mod disaster;
 mod event;
 mod fault;
 mod id;
 mod identity;
+mod image;
 mod jobs;
 mod journal;
 mod machine;
+mod maintenance;
 mod operation;
 mod pool;
 mod request;
@@ -19,20 +22,23 @@ mod tally;
 mod throttle;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
 use jiff::Timestamp;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use uuid::Uuid;
 
 pub use agent::{Agent, Completed};
 pub use azure::{AzureError, QuotaExceeded, ScaleSetChange, SubnetUsage, Usage};
 pub use devops::{DevOpsError, OtherAgent};
+pub use disaster::{By, EvictionPolicy};
 pub use fault::{AzureFault, AzureTrouble, DevOpsFault, Fault, Stage};
 pub use id::{AgentRef, PoolRef, SetRef, VmRef};
+pub use image::{StartFails, StartFailure};
 pub use journal::{Entry, Journal, Kind};
+pub use maintenance::{MaintenanceDefinition, MaintenanceError};
 pub use operation::{Operation, OperationError, OperationKind, OperationStatus, PowerAction};
 pub use pool::Pool;
 pub use request::{JobRequest, JobResult, JobSpec};
@@ -46,7 +52,7 @@ use fault::Faults;
 use journal::Parts;
 
 /// An Azure DevOps organisation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Organization {
     /// What the world file says.
     pub spec: OrganizationSpec,
@@ -55,9 +61,15 @@ pub struct Organization {
     next_request: u64,
     /// Jobs that have an agent, maintenance apart: what parallel jobs are counted by.
     running: u32,
+    gone: bool,
 }
 
 impl Organization {
+    /// Whether it was deleted.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     /// Its pools, in the order of the world file.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
         self.pools.iter()
@@ -73,11 +85,11 @@ struct Bootstrap {
     capabilities: Arc<BTreeMap<String, String>>,
 }
 
-/// A deterministic world.
-#[derive(Debug)]
+/// A deterministic world. A clone goes its own way from where it was made.
+#[derive(Debug, Clone)]
 pub struct World {
     now: Timestamp,
-    rng: StdRng,
+    rng: Xoshiro256PlusPlus,
     queue: Queue,
     clients: Vec<crate::spec::ClientSpec>,
     managed_identities: Vec<String>,
@@ -88,6 +100,8 @@ pub struct World {
     bootstraps: Vec<Option<Bootstrap>>,
     organizations: Vec<Organization>,
     operations: BTreeMap<Uuid, Operation>,
+    /// Those that have ended, the oldest first.
+    ended: VecDeque<Uuid>,
     faults: Faults,
     journal: Journal,
     tally: Tally,
@@ -119,7 +133,7 @@ impl World {
         } = spec;
         let mut world = Self {
             now: start,
-            rng: StdRng::seed_from_u64(seed),
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             queue: Queue::default(),
             clients,
             managed_identities,
@@ -130,6 +144,7 @@ impl World {
             bootstraps: Vec::new(),
             organizations: Vec::new(),
             operations: BTreeMap::new(),
+            ended: VecDeque::new(),
             faults: Faults::default(),
             journal: Journal::default(),
             tally: Tally::new(start),
@@ -150,6 +165,7 @@ impl World {
                 next_agent: 1,
                 next_request: 1,
                 running: 0,
+                gone: false,
             });
         }
         for spec in scale_sets {
@@ -179,11 +195,12 @@ impl World {
                 version: 1,
                 instances: BTreeMap::new(),
                 next_id: 0,
-                freed_ids: BTreeSet::new(),
                 growing: None,
                 deleting: None,
                 leaving: 0,
                 placed: 0,
+                start_failure: None,
+                gone: false,
                 spec,
             });
             world.start_quota(set);
@@ -206,6 +223,7 @@ impl World {
                 Event::AgentRegisters { vm, epoch } => self.agent_registers(vm, epoch),
                 Event::AgentOnline { agent, session } => self.agent_online(agent, session),
                 Event::AgentOffline { agent, session } => self.agent_offline(agent, session),
+                Event::AgentReturns { agent, vm, epoch } => self.agent_returns(agent, vm, epoch),
                 Event::JobsArrive { pool, job } => {
                     self.jobs_arrive(pool, &job);
                 }
@@ -244,30 +262,32 @@ impl World {
         self.facts = facts;
     }
 
-    /// The scale sets, in the order of the world file.
+    /// The scale sets, in the order of the world file; not those that were deleted.
     pub fn sets(&self) -> impl Iterator<Item = (SetRef, &ScaleSet)> {
-        self.sets.iter().enumerate().map(|(index, set)| (SetRef(index), set))
+        let all = self.sets.iter().enumerate().map(|(index, set)| (SetRef(index), set));
+        all.filter(|(_, set)| !set.gone)
     }
 
-    /// A scale set.
+    /// A scale set; none once it was deleted.
     pub fn set(&self, set: SetRef) -> Option<&ScaleSet> {
-        self.sets.get(set.0)
+        self.sets.get(set.0).filter(|set| !set.gone)
     }
 
     /// The scale set with this resource id; case does not count.
     pub fn find_set(&self, resource_id: &str) -> Option<SetRef> {
         let resource_id = resource_id.trim_end_matches('/');
-        self.sets.iter().position(|set| set.spec.resource_id.eq_ignore_ascii_case(resource_id)).map(SetRef)
+        let is_it = |set: &ScaleSet| !set.gone && set.spec.resource_id.eq_ignore_ascii_case(resource_id);
+        self.sets.iter().position(is_it).map(SetRef)
     }
 
-    /// The organisations, in the order of the world file.
+    /// The organisations, in the order of the world file, those that were deleted among them.
     pub fn organizations(&self) -> impl Iterator<Item = &Organization> {
         self.organizations.iter()
     }
 
-    /// The index of an organisation; case does not count.
+    /// The index of an organisation that is still there; case does not count.
     pub(crate) fn find_organization(&self, name: &str) -> Option<usize> {
-        self.organizations.iter().position(|known| known.spec.name.eq_ignore_ascii_case(name))
+        self.organizations.iter().position(|known| !known.gone && known.spec.name.eq_ignore_ascii_case(name))
     }
 
     /// The pool of that name, or with that id, in an organisation.
@@ -306,60 +326,6 @@ impl World {
     /// Counts a REST call.
     pub fn count_call(&mut self, call: Call) {
         self.tally.call(self.now, call, None, None);
-    }
-
-    /// Lets something go wrong, from now on until `until`.
-    pub fn set_fault(&mut self, fault: Fault, until: Option<Timestamp>) {
-        self.faults.set(self.bound(fault), until);
-        if let (Fault::Azure(..), Some(until)) = (fault, until) {
-            self.queue.push(until, Event::FaultEnds);
-        }
-        let (place, kind) = match fault {
-            Fault::DevOps(index, kind) => (
-                self.organizations.get(index).map(|known| known.spec.name.as_str()),
-                format!("Azure DevOps: {kind:?}"),
-            ),
-            Fault::Azure(set, kind) => {
-                (self.sets.get(set.0).map(|known| known.name.as_ref()), format!("Azure: {kind:?}"))
-            }
-        };
-        let place = Arc::from(place.unwrap_or_default());
-        let detail = match until {
-            Some(until) => format!("{kind} until {until}"),
-            None => kind,
-        };
-        self.journal.write(
-            self.now,
-            Kind::FaultChanged,
-            &place,
-            Parts { detail: Some(Arc::from(detail)), ..Parts::default() },
-        );
-    }
-
-    /// Ends what is wrong with one scale set.
-    pub fn clear_azure_faults(&mut self, set: SetRef) {
-        self.faults.clear_azure(set);
-        let parts = Parts { detail: Some(Arc::from("ended")), ..Parts::default() };
-        self.write_set(set, Kind::FaultChanged, parts);
-        self.release();
-    }
-
-    /// Ends all faults.
-    pub fn clear_faults(&mut self) {
-        self.faults.clear();
-        self.release();
-        let parts = Parts { detail: Some(Arc::from("all ended")), ..Parts::default() };
-        self.journal.write(self.now, Kind::FaultChanged, &Arc::from("world"), parts);
-    }
-
-    /// What is wrong with a scale set now.
-    pub fn azure_faults(&self, set: SetRef) -> impl Iterator<Item = AzureFault> {
-        self.faults.azure(set, self.now).map(|trouble| trouble.kind)
-    }
-
-    /// What is wrong with an organisation now, by its index in the world file.
-    pub fn devops_fault(&self, organization: usize) -> Option<DevOpsFault> {
-        self.faults.devops(organization, self.now)
     }
 
     fn guid(&mut self) -> Uuid {

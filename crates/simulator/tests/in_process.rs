@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
     Basis, Binding, BindingName, Existing, Image, Lifecycle, Memory, Mode, Pool, Recycle, Sampling, ScaleOut,
-    Seen, Standby, decide,
+    Seen, Standby, Verbs, decide,
 };
 use poolkeeper_simulator::{
     in_process::View,
@@ -17,6 +17,8 @@ use poolkeeper_simulator::{
 };
 use rstest::rstest;
 use support::{Bench, example};
+
+const STATEFUL: Lifecycle = Lifecycle::Stateful { max_lifetime: SignedDuration::from_hours(7 * 24) };
 
 fn pool(lifecycle: Lifecycle, standby: u32) -> Pool {
     Pool {
@@ -39,6 +41,10 @@ fn pool(lifecycle: Lifecycle, standby: u32) -> Pool {
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: SignedDuration::from_mins(30),
         lifecycle,
+        save_for_investigation: 0,
+        max_failed_starts: 3,
+        placeholders: false,
+        verbs: Verbs::default(),
         start_timeout: SignedDuration::from_mins(10),
     }
 }
@@ -89,7 +95,7 @@ impl Operator {
 #[rstest]
 #[case::reimage(Run::Once, Lifecycle::Stateless(Recycle::Reimage))]
 #[case::replace(Run::Once, Lifecycle::Stateless(Recycle::Replace))]
-#[case::stateful(Run::Continuous, Lifecycle::Stateful)]
+#[case::stateful(Run::Continuous, STATEFUL)]
 fn a_morning_of_jobs_ends_without_a_killed_one(
     #[case] run: Run,
     #[case] lifecycle: Lifecycle,
@@ -127,7 +133,7 @@ fn one_job_starts_one_vm_and_none_stays() {
 
 #[test]
 fn faults_make_sources_missing_and_nothing_is_removed() {
-    let mut operator = Operator::new(Run::Continuous, pool(Lifecycle::Stateful, 3), 1);
+    let mut operator = Operator::new(Run::Continuous, pool(STATEFUL, 3), 1);
     operator.run(SignedDuration::from_mins(15));
     operator.pool.standby.agents = 0;
     let until = operator.bench.world.now() + SignedDuration::from_hours(2);

@@ -117,7 +117,12 @@ fn a_vm_taken_from_under_its_job_abandons_the_job_after_ten_minutes(#[case] by: 
         KilledBy::Delete => bench.world.delete_instances(set, &ids).unwrap(),
         KilledBy::Reimage => bench.world.reimage_instances(set, None).unwrap(),
         KilledBy::Capacity => bench.world.patch_scale_set(set, capacity(0)).unwrap(),
-        KilledBy::Power | KilledBy::Replaced => unreachable!("not a case"),
+        KilledBy::Power
+        | KilledBy::Replaced
+        | KilledBy::Eviction
+        | KilledBy::Reboot
+        | KilledBy::Person
+        | KilledBy::Vanished => unreachable!("not a case"),
     };
     assert_eq!(bench.world.tally().killed_by, [(by, 1)].into());
     // The agent renewed last after two minutes, which locks the job for ten more.

@@ -117,6 +117,9 @@ impl<T: Clone> Source<T> {
     }
 }
 
+/// Nobody changes it often, and it runs once a day.
+const MAINTENANCE_LOOK: SignedDuration = SignedDuration::from_mins(10);
+
 /// A scale set as read.
 #[derive(Debug, Default)]
 pub(crate) struct SetCache {
@@ -124,6 +127,8 @@ pub(crate) struct SetCache {
     pub(crate) instances: Source<Vec<Vm>>,
     /// The quota that a growth was refused for, and the cores of one VM.
     pub(crate) quota: Option<(Quota, u64)>,
+    /// When Azure said that it does not exist; asked while it is to be drained only.
+    pub(crate) gone_at: Option<Timestamp>,
     /// The binding could not be used in the last pass, so that the set was not read.
     pub(crate) blocked: bool,
 }
@@ -143,9 +148,20 @@ pub(crate) struct PoolCache {
     /// When each operation is asked about next, by id.
     pub(crate) polls: BTreeMap<String, Timestamp>,
     pub(crate) status_written_at: Option<Timestamp>,
+    /// When the pool's maintenance definition was last looked at.
+    pub(crate) maintained_at: Option<Timestamp>,
 }
 
 impl PoolCache {
+    /// Whether the maintenance definition is looked at in this pass; if so, this pass counts.
+    pub(crate) fn is_maintenance_due(&mut self, now: Timestamp) -> bool {
+        let due = self.maintained_at.is_none_or(|at| now.duration_since(at) >= MAINTENANCE_LOOK);
+        if due {
+            self.maintained_at = Some(now);
+        }
+        due
+    }
+
     /// Keeps what Azure said of a quota, so that its relief can be seen.
     pub(crate) fn note_quota(&mut self, binding: &BindingName, fault: &Fault, missing: u32) {
         let Fault::Quota(quota) = fault else { return };

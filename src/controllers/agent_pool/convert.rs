@@ -1,14 +1,18 @@
 //! From the clouds' words to policy's.
 
-use poolkeeper_azure::{Instance, OrchestrationMode, PowerState, ProvisioningState, ScaleSet};
+use poolkeeper_azure::{FailureKind, Instance, OrchestrationMode, PowerState, ProvisioningState, ScaleSet};
 use poolkeeper_azure_devops as devops;
 use poolkeeper_policy::{
-    Agent, AgentId, Demand, InstanceId, JobRequest, Orchestration, Power, Provisioning, RequestId, Vm, VmId,
+    Agent, AgentId, Demand, InstanceId, JobRequest, Orchestration, Power, Provisioning, RequestId, Vm,
+    VmFailure, VmFailureKind, VmId,
 };
+
+use crate::saved;
 
 pub(crate) fn scale_set(set: &ScaleSet) -> poolkeeper_policy::ScaleSet {
     let prefix = set.profile.as_ref().and_then(|profile| profile.computer_name_prefix.clone());
     poolkeeper_policy::ScaleSet {
+        saved: saved::marks(&set.tags),
         capacity: set.sku.as_ref().and_then(|sku| sku.capacity).unwrap_or(0),
         computer_name_prefix: prefix.unwrap_or_default(),
         orchestration: match &set.orchestration_mode {
@@ -46,10 +50,14 @@ pub(crate) fn vm(instance: &Instance) -> Vm {
             Some(PowerState::Other(_)) | None => Power::Unknown,
         },
         created_at: instance.created,
-        failure: instance
-            .failures
-            .first()
-            .and_then(|failure| failure.message.clone().or(failure.code.clone())),
+        failure: instance.failure().map(|failure| VmFailure {
+            kind: match failure.kind() {
+                FailureKind::Creation => VmFailureKind::Creation,
+                FailureKind::Extension => VmFailureKind::Extension,
+                FailureKind::Script => VmFailureKind::Script,
+            },
+            message: failure.message.clone().or(failure.code.clone()).unwrap_or_default(),
+        }),
         instance_id,
     }
 }
@@ -65,6 +73,7 @@ pub(crate) fn agent(agent: &devops::Agent) -> Agent {
         created_at: agent.created_on,
         status_changed_at: agent.status_changed_on,
         assigned: agent.assigned_request.as_ref().map(|request| request_id(request.request_id)),
+        maintained: agent.assigned_request.as_ref().is_some_and(devops::JobRequest::is_maintenance),
         last_finished_at: agent.last_completed_request.as_ref().and_then(|request| request.finish_time),
         capabilities: capabilities.map(|(name, value)| (name.to_lowercase(), value.clone())).collect(),
     }
@@ -82,6 +91,7 @@ pub(crate) fn job_request(request: &devops::JobRequest) -> JobRequest {
     JobRequest {
         id: request_id(request.request_id),
         queued_at: request.queue_time,
+        assigned_at: request.assign_time,
         // A reservation without an assignment is a wish, except for maintenance, which is bound from the start.
         agent: request.reserved_agent.as_ref().map(|agent| agent_id(agent.id)),
         demands: request.demands.iter().map(|demand| Demand::parse(demand)).collect(),

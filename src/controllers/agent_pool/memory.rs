@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use poolkeeper_api::ScaleSetBinding;
 use poolkeeper_api::agent_pool::{
     AgentPoolStatus, Operation, OperationInstance, OperationKind, ScaleInMemory, StaircaseStep, StepMemory,
 };
-use poolkeeper_policy::{self as policy, BindingName, Instance, Memory, Stair, Staircase, VmId};
+use poolkeeper_policy::{
+    self as policy, BindingName, BindingReason, FailedStarts, Instance, Memory, Stair, Staircase, VmId,
+};
 
 use super::count;
 
@@ -27,13 +31,38 @@ pub(crate) fn load(status: &AgentPoolStatus, generation: Option<i64>) -> Memory 
             && condition.status == "True"
             && condition.observed_generation == generation
     });
+    let mut records = policy::RecordMemory::default();
+    records.recall(status.ghost_agents.iter().map(|ghost| (ghost.name.clone(), ghost.since.0)));
+    let members = status.bindings.iter().filter_map(|binding| {
+        let total = u32::try_from(binding.agents.as_ref()?.total).ok()?;
+        Some((BindingName(binding.name.clone()), total))
+    });
     Memory {
+        members: members.collect(),
+        records,
         operations,
         staircase: Staircase::from_stairs(stairs.map(stair)),
         step,
         standby_was_met: ready_now,
         ..Memory::default()
     }
+}
+
+/// Failed starts in a row, as the binding's status has kept them.
+pub(super) fn failed_starts(binding: &ScaleSetBinding) -> Option<(BindingName, FailedStarts)> {
+    let status = binding.status.as_ref()?;
+    let count = u32::try_from(status.failed_starts?).ok().filter(|count| *count > 0)?;
+    let unhealthy = status.conditions.iter().find(|condition| condition.type_ == "ImageUnhealthy");
+    let said = unhealthy.and_then(|condition| {
+        BindingReason::ALL.iter().find(|reason| reason.as_str() == condition.reason).copied()
+    });
+    let message = unhealthy.and_then(|condition| condition.message.split_once("the last one: "));
+    let starts = FailedStarts {
+        count,
+        reason: said.unwrap_or(BindingReason::FailedToStart),
+        message: message.map(|(_, message)| message.to_owned()).unwrap_or_default(),
+    };
+    Some((BindingName(binding.name_any()), starts))
 }
 
 fn operation(stored: &Operation) -> Option<policy::Operation> {

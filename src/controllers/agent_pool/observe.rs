@@ -7,10 +7,16 @@ use kube::ResourceExt;
 use poolkeeper_api::{AgentPool, ScaleSetBinding};
 use poolkeeper_azure::{Instance, OrchestrationMode, ScaleSetId, ScaleSets};
 use poolkeeper_azure_devops::{Organization, PoolId};
-use poolkeeper_policy::{BindingName, Blocked, Mode, PoolReason, SetView, Snapshot, Want, Why};
+use poolkeeper_policy::{
+    BindingName, BindingReason, Blocked, Mode, PoolReason, Seen, SetView, Snapshot, Want, Why,
+};
 use poolkeeper_rest::{Answer, Class, Error};
 
-use super::{cache::PoolCache, convert, operations, quota, unread, validate::ValidatedPool};
+use super::{
+    cache::{PoolCache, SetCache},
+    convert, operations, quota, unread,
+    validate::ValidatedPool,
+};
 use crate::{claim, context::Context};
 
 /// A pool keeps its id; that it still exists, and is nobody else's, is looked up again this often.
@@ -232,6 +238,13 @@ async fn scale_set(
         // What was put off while nobody could read it is read now.
         (set.scale_set.due, set.instances.due) = (Timestamp::MIN, Timestamp::MIN);
     }
+    let leaves = pool.metadata.deletion_timestamp.is_some() || binding.metadata.deletion_timestamp.is_some();
+    if leaves
+        && is_said_gone(binding)
+        && let Some(empty) = gone(ctx, pool, binding, set, now).await
+    {
+        return (empty, None);
+    }
     // Whoever may not write need not read either: the binding's own controller says what is wrong.
     let mut handle = if blocked.is_none() { handle(ctx, pool, binding).await } else { Err(unread()) };
     let mut claimed = Ok(());
@@ -285,6 +298,43 @@ async fn scale_set(
         instances: set.instances.seen(Clone::clone, unread),
     };
     (view, handle.ok())
+}
+
+/// The binding's own controller has been told that there is no such scale set.
+fn is_said_gone(binding: &ScaleSetBinding) -> bool {
+    let conditions = binding.status.iter().flat_map(|status| &status.conditions);
+    let not_found = BindingReason::ScaleSetNotFound.as_str();
+    conditions.into_iter().any(|condition| condition.reason == not_found)
+}
+
+/// A scale set that Azure says does not exist is empty: asked again here, since a drain may end by it.
+async fn gone(
+    ctx: &Context,
+    pool: &AgentPool,
+    binding: &Arc<ScaleSetBinding>,
+    set: &mut SetCache,
+    now: Timestamp,
+) -> Option<SetView> {
+    if set.scale_set.is_due(now) {
+        let handle = handle(ctx, pool, binding).await.ok()?;
+        let read = handle.client.get(&handle.id).await;
+        set.gone_at = read.as_ref().is_err_and(unread::is_gone).then_some(now);
+        set.scale_set.take_call(read, |answer| answer.value, unread::azure, now);
+    }
+    set.gone_at.map(|at| {
+        let value = poolkeeper_policy::ScaleSet {
+            capacity: 0,
+            computer_name_prefix: String::new(),
+            orchestration: poolkeeper_policy::Orchestration::Uniform,
+            saved: BTreeMap::new(),
+        };
+        SetView {
+            blocked: None,
+            scale_set: Seen::Fresh { value, at },
+            instances: Seen::Fresh { value: Vec::new(), at },
+            headroom: None,
+        }
+    })
 }
 
 /// What the binding's own controller says of it.

@@ -64,6 +64,14 @@ pub(super) fn azure(error: &Error) -> Why {
     Why { reason, message: crate::chain(error) }
 }
 
+/// Azure says that the scale set, or its resource group, does not exist. A subscription that is not found may be one that
+/// the credential sees no more, and a page is no answer at all.
+pub(crate) fn is_gone(error: &Error) -> bool {
+    let code = error.code().unwrap_or_default();
+    let told = ["ResourceNotFound", "ParentResourceNotFound", "ResourceGroupNotFound", "NotFound"];
+    error.class() == Class::NotFound && told.iter().any(|told| told.eq_ignore_ascii_case(code))
+}
+
 /// Whether an agent of an unknown status takes jobs is unknown, and unknown is not offline.
 pub(super) fn unheard_of(pool: &AgentPool, agents: &[Agent]) -> Option<Why> {
     let other = |agent: &Agent| match &agent.status {

@@ -7,12 +7,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use poolkeeper_api::{
     AgentPool, AgentPoolSpec, DeletionPolicy, ScaleSetBinding,
-    agent_pool::{LifecycleType, Mode, Recycle, ScaleOutStrategy, StandbyBasis},
+    agent_pool::{LifecycleType, Mode, PlaceholderAgents, Recycle, ScaleOutStrategy, StandbyBasis},
     annotation, duration,
     scale_set_binding::ExistingInstances,
 };
 use poolkeeper_policy::{self as policy, PoolReason, Why, schedule::Schedule};
 
+use super::verbs;
 use crate::config;
 
 /// A pool that can be decided on.
@@ -59,8 +60,18 @@ pub(crate) fn validate(
         ignore_demands: spec.routing.ignore_demands.iter().map(|name| name.to_lowercase()).collect(),
         scale_out: scale_out(spec)?,
         idle_delay: idle_delay(spec)?,
-        lifecycle: lifecycle(spec),
+        lifecycle: lifecycle(spec)?,
         start_timeout: span("spec.unhealthy.startTimeout", &spec.unhealthy.start_timeout)?,
+        save_for_investigation: count(
+            "spec.unhealthy.saveForInvestigation",
+            spec.unhealthy.save_for_investigation,
+        )?,
+        max_failed_starts: count("spec.unhealthy.maxFailedStarts", spec.unhealthy.max_failed_starts)?,
+        placeholders: match spec.routing.placeholder_agents {
+            PlaceholderAgents::WhenNeeded => true,
+            PlaceholderAgents::Never => false,
+        },
+        verbs: verbs::read(pool),
     };
     Ok(ValidatedPool { policy, bindings })
 }
@@ -78,8 +89,12 @@ pub(crate) fn unusable(pool: &AgentPool, bindings: Vec<Arc<ScaleSetBinding>>) ->
         ignore_demands: std::collections::BTreeSet::new(),
         scale_out: policy::ScaleOut::Exact { sampling: policy::Sampling::Decaying },
         idle_delay: SignedDuration::MAX,
-        lifecycle: policy::Lifecycle::Stateful,
+        lifecycle: policy::Lifecycle::Stateful { max_lifetime: SignedDuration::MAX },
         start_timeout: SignedDuration::MAX,
+        save_for_investigation: 0,
+        max_failed_starts: 1,
+        placeholders: false,
+        verbs: policy::Verbs::default(),
     };
     ValidatedPool { policy, bindings }
 }
@@ -181,9 +196,16 @@ fn idle_delay(spec: &AgentPoolSpec) -> Result<SignedDuration, Why> {
     }
 }
 
-fn lifecycle(spec: &AgentPoolSpec) -> policy::Lifecycle {
-    match spec.lifecycle.type_ {
-        LifecycleType::Stateful => policy::Lifecycle::Stateful,
+fn lifecycle(spec: &AgentPoolSpec) -> Result<policy::Lifecycle, Why> {
+    Ok(match spec.lifecycle.type_ {
+        LifecycleType::Stateful => {
+            let stateful = spec.lifecycle.stateful.clone().unwrap_or_default();
+            let path = "spec.lifecycle.stateful.maxAgentLifetime";
+            let max_lifetime = duration::parse_agent_lifetime(&stateful.max_agent_lifetime);
+            policy::Lifecycle::Stateful {
+                max_lifetime: max_lifetime.map_err(|error| invalid(path, &error.to_string()))?,
+            }
+        }
         LifecycleType::Stateless => {
             let recycle =
                 spec.lifecycle.stateless.as_ref().map_or(Recycle::Reimage, |stateless| stateless.recycle);
@@ -192,7 +214,7 @@ fn lifecycle(spec: &AgentPoolSpec) -> policy::Lifecycle {
                 Recycle::Replace => policy::Recycle::Replace,
             })
         }
-    }
+    })
 }
 
 fn count(path: &str, value: i32) -> Result<u32, Why> {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     claim::{self, Claim},
     context::Context,
+    controllers::agent_pool::is_gone,
 };
 
 /// The pool's controller reads the set once a minute; what it saw is as good as a read of our own.
@@ -236,7 +237,7 @@ pub(super) async fn is_empty(
             cache.failed = None;
             instances.value.is_empty()
         }
-        Err(error) if error.class() == Class::NotFound => true,
+        Err(error) if is_gone(&error) => true,
         Err(error) if error.is_kept_back() => false,
         Err(error) => {
             cache.failed = Some(unreadable(&error));

@@ -13,7 +13,7 @@ use poolkeeper_policy::{BindingReason as Reason, Limit, Mode, Truth};
 use super::{Fault, Standing, requirements, surroundings::Surroundings};
 use crate::{
     conditions::{self, Desired},
-    context::Context,
+    context::{Context, Starts},
     controllers::agent_pool,
     events::Note,
     kubernetes,
@@ -32,6 +32,8 @@ pub(super) struct Findings<'a> {
     pub(super) standing: Standing,
     /// Why its pool cannot create VMs in it now.
     pub(super) limit: Option<Limit>,
+    /// How the starts of its image go, as its pool has counted; absent until it has looked.
+    pub(super) starts: Option<Starts>,
     pub(super) now: Timestamp,
 }
 
@@ -81,6 +83,10 @@ fn conditions(findings: &Findings<'_>) -> Vec<Desired> {
             (Mode::Active, Some(limit)) => {
                 desired("Ready", Truth::False, limit.kind.binding_reason(), limited(limit))
             }
+            (Mode::Active, None) if unhealthy(findings).is_some() => {
+                let message = unhealthy(findings).map(|unhealthy| unhealthy.message).unwrap_or_default();
+                desired("Ready", Truth::False, Reason::FailedStarts, message)
+            }
             (Mode::Observe, _) => {
                 desired("Ready", Truth::True, Reason::Observing, "the pool only observes: nothing is claimed")
             }
@@ -97,7 +103,27 @@ fn conditions(findings: &Findings<'_>) -> Vec<Desired> {
     all.extend(stalled);
     all.extend(reconciling);
     all.extend([reachable(findings), claimed(standing), met(findings), bootstrap(binding)]);
+    all.extend(unhealthy(findings));
     all
+}
+
+/// The image's starts fail: said until one succeeds, also while nobody has looked since a restart.
+fn unhealthy(findings: &Findings<'_>) -> Option<Desired> {
+    let kind = "ImageUnhealthy";
+    let Some(starts) = &findings.starts else {
+        let before = findings.binding.status.as_ref()?;
+        let kept = before.conditions.iter().find(|condition| condition.type_ == kind)?;
+        let reason =
+            Reason::ALL.iter().map(|reason| reason.as_str()).find(|reason| *reason == kept.reason)?;
+        return Some(Desired { kind, truth: Truth::True, reason, message: kept.message.clone() });
+    };
+    let failed = starts.failed.as_ref().filter(|failed| failed.count >= starts.most)?;
+    let message = format!(
+        "{} starts or more have failed in a row, so one VM is tried at a time: mend the image or its extensions; the \
+         last one: {}",
+        starts.most, failed.message
+    );
+    Some(desired(kind, Truth::True, failed.reason, message))
 }
 
 /// What Azure said, and when a growth is tried again: to the minute, so that a status is not written for seconds.
@@ -238,7 +264,10 @@ fn status(findings: &Findings<'_>) -> ScaleSetBindingStatus {
         requirements: findings.subject().map_or(before.requirements, requirements::rows),
         agents: agents.or(before.agents),
         start_time: before.start_time,
-        failed_starts: before.failed_starts,
+        failed_starts: match &findings.starts {
+            None => before.failed_starts,
+            Some(starts) => starts.failed.as_ref().map(|failed| agent_pool::count(failed.count)),
+        },
         bootstrap: before.bootstrap,
     }
 }
@@ -324,6 +353,7 @@ mod tests {
             unreachable: None,
             standing,
             limit: None,
+            starts: None,
             now: Timestamp::UNIX_EPOCH,
         };
         status(&findings).claim.is_some()

@@ -56,6 +56,10 @@ pub struct AgentPoolStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["vmID"]))]
     pub saved_agents: Vec<SavedAgent>,
+    /// Up to 100 agent records whose VMs are gone, until they are deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub ghost_agents: Vec<GhostAgent>,
     /// Operations on their way, which a restarted operator picks up again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
@@ -250,6 +254,16 @@ pub struct SavedAgent {
     /// Why, in full.
     #[serde(default)]
     pub message: String,
+}
+
+/// An agent record whose VM is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GhostAgent {
+    /// Name of the agent, in lower case.
+    pub name: String,
+    /// Since when its VM is in no list.
+    pub since: Time,
 }
 
 /// What an operation does. Reads a kind of a later version as Unknown.

@@ -2,8 +2,8 @@ use super::{JobRequest, moment};
 use crate::id::AgentId;
 use jiff::Timestamp;
 use poolkeeper_rest::open_enum;
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 open_enum! {
@@ -52,6 +52,26 @@ pub struct Agent {
     /// Whether it renews its own software, and may look offline meanwhile.
     #[serde(default, rename = "pendingUpdate", deserialize_with = "is_there")]
     pub updating: bool,
+}
+
+/// An agent record to be made by a call, without a process behind it: it stays offline.
+///
+/// No public key goes with it, so nobody can sign in as this agent and be handed its jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewAgent {
+    /// Its name, unique in the pool without regard to case.
+    pub name: String,
+    /// The version that it shows; demands such as `Agent.Version -gtVersion` are met by it.
+    pub version: String,
+    /// What people read of it where other agents show their operating system.
+    pub os_description: String,
+    /// Whether the server may give it jobs. A disabled agent may not count for what a job demands.
+    pub enabled: bool,
+    /// What a machine would have found on itself.
+    pub system_capabilities: BTreeMap<String, String>,
+    /// What people say of it.
+    pub user_capabilities: BTreeMap<String, String>,
 }
 
 fn is_there<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {

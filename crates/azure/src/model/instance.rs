@@ -80,6 +80,9 @@ pub struct Protection {
 pub struct Failure {
     /// What failed.
     pub source: FailureSource,
+    /// What kind of extension it is, publisher first, such as `Microsoft.Azure.Extensions.CustomScript`; none for the
+    /// machine itself.
+    pub extension_type: Option<String>,
     /// Azure's code, such as `AllocationFailed`.
     pub code: Option<String>,
     /// Azure's message, on one line, at most 300 characters.
@@ -93,6 +96,55 @@ pub enum FailureSource {
     Machine,
     /// The extension of this name.
     Extension(String),
+}
+
+/// At what a new VM failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// Azure could not make the machine.
+    Creation,
+    /// An extension failed, such as the one that installs an agent.
+    Extension,
+    /// A custom script failed: what its owner wrote, or what that downloads.
+    Script,
+}
+
+impl Failure {
+    /// At what it failed.
+    ///
+    /// Types of the script: `Microsoft.Azure.Extensions.CustomScript` of Linux,
+    /// `Microsoft.Compute.CustomScriptExtension` of Windows. A machine whose code begins with `VMExtension` is there,
+    /// and one of its extensions failed.
+    pub fn kind(&self) -> FailureKind {
+        match &self.source {
+            FailureSource::Machine if self.is_of_extension() => FailureKind::Extension,
+            FailureSource::Machine => FailureKind::Creation,
+            FailureSource::Extension(name) => {
+                let kind = self.extension_type.as_ref().unwrap_or(name);
+                let kind = kind.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+                match kind.as_str() {
+                    "customscript" | "customscriptextension" | "customscriptforlinux" => FailureKind::Script,
+                    _ => FailureKind::Extension,
+                }
+            }
+        }
+    }
+
+    /// Whether the machine says no more than that one of its extensions failed.
+    fn is_of_extension(&self) -> bool {
+        self.code.as_deref().and_then(|code| code.get(..11)).is_some_and(|head| head == "VMExtension")
+    }
+}
+
+impl Instance {
+    /// What went wrong, by the failure that says most: an extension's own where the machine only names it.
+    pub fn failure(&self) -> Option<&Failure> {
+        let own = |failure: &&Failure| !matches!(failure.source, FailureSource::Machine);
+        match self.failures.first() {
+            Some(first) if first.is_of_extension() => self.failures.iter().find(own).or(Some(first)),
+            first => first,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -154,6 +206,8 @@ struct InstanceView {
 #[derive(Deserialize)]
 struct Extension {
     name: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
     statuses: Option<Vec<Status>>,
 }
 
@@ -184,7 +238,7 @@ impl Status {
         failed.then(|| {
             let message = self.message.clone().or_else(|| self.display_status.clone());
             let said = poolkeeper_rest::ServiceError::new(code.map(str::to_owned), message);
-            Failure { source, code: said.code, message: said.message }
+            Failure { source, extension_type: None, code: said.code, message: said.message }
         })
     }
 }
@@ -199,7 +253,10 @@ impl From<Wire> for Instance {
         let of_extensions = extensions.iter().flat_map(|extension| {
             let name = extension.name.clone().unwrap_or_default();
             let statuses = extension.statuses.iter().flatten();
-            statuses.filter_map(move |status| status.failure(FailureSource::Extension(name.clone())))
+            statuses.filter_map(move |status| {
+                let failure = status.failure(FailureSource::Extension(name.clone()))?;
+                Some(Failure { extension_type: extension.kind.clone(), ..failure })
+            })
         });
         Self {
             id: wire.instance_id,

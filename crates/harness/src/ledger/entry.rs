@@ -18,7 +18,8 @@ pub struct Entry {
     pub agent: Option<String>,
     /// The job request.
     pub request: Option<u64>,
-    pub(super) detail: Option<String>,
+    /// Why, or from what to what.
+    pub detail: Option<String>,
     /// The change in words.
     #[serde(default)]
     pub text: String,

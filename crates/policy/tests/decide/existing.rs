@@ -63,8 +63,10 @@ fn those_that_are_replaced_are_told_once_and_then_go_by_the_usual_steps() {
     assert_eq!(disabled(&plan), [("a", Cause::Existing), ("b", Cause::Existing)]);
     assert_eq!(deleted(&plan), [("c", Cause::Existing)]);
     passes.accepted();
-    passes.wait(seconds(30));
+    passes.wait(seconds(10));
     let later = || scene([machine("a").idle().disabled(), machine("b").busy().disabled(), young("d").idle()]);
+    assert!(passes.look(&later()).actions.is_empty());
+    passes.wait(seconds(30));
     let plan = passes.look(&later());
     assert_eq!((disabled(&plan).len(), deleted(&plan)), (0, vec![("a", Cause::Existing)]));
     passes.accepted();

@@ -23,7 +23,7 @@ fn part(name: &str) -> Part {
 fn removal(plan: &Plan) -> String {
     let id = |action: &Action| match action {
         Action::Remove { operation, .. } => Some(operation.clone()),
-        Action::Grow { .. } | Action::Disable { .. } => None,
+        Action::Grow { .. } | Action::Disable { .. } | Action::Save { .. } | Action::Unmark { .. } => None,
     };
     plan.actions.iter().find_map(id).unwrap()
 }

@@ -40,6 +40,10 @@ fn deeds(plan: &Plan) -> BTreeSet<String> {
         Action::Remove { removal, members, .. } => {
             members.iter().map(|member| format!("{removal:?} {}", member.vm_id)).collect()
         }
+        Action::Save { members, .. } => {
+            members.iter().map(|member| format!("save {}", member.vm_id)).collect()
+        }
+        Action::Unmark { vms, .. } => vms.iter().map(|vm| format!("unmark {vm}")).collect(),
     };
     plan.actions.iter().flat_map(deeds).collect()
 }
@@ -106,7 +110,7 @@ fn never_both_ways(pool: &Pool, seen: &Snapshot, plan: &Plan) {
         exact && set.is_some_and(|set| set.orchestration == Orchestration::Flexible)
     };
     let shrinks = |action: &Action| match action {
-        Action::Grow { .. } => false,
+        Action::Grow { .. } | Action::Save { .. } | Action::Unmark { .. } => false,
         Action::Disable { member, .. } => member.cause != Cause::Used,
         Action::Remove { removal, .. } => *removal == Removal::Delete,
     };
@@ -133,6 +137,42 @@ fn keeps_its_share(pool: &Pool, seen: &Snapshot, plan: &Plan) {
     }
 }
 
+/// A saved one goes only with its pool, or when a person says so.
+fn shields_the_saved(pool: &Pool, seen: &Snapshot, plan: &Plan) {
+    let marked = |binding, vm| {
+        let set = seen.sets.get(binding).and_then(|set| set.scale_set.latest());
+        set.is_some_and(|set| set.saved.contains_key(vm))
+    };
+    for action in &plan.actions {
+        match action {
+            Action::Remove { binding, members, .. } => {
+                let shielded = members.iter().filter(|member| marked(binding, &member.vm_id));
+                assert!(shielded.map(|member| member.cause).all(|cause| cause == Cause::Released));
+            }
+            Action::Save { binding, members } => {
+                assert!(members.iter().all(|member| !marked(binding, &member.vm_id)));
+                let asked = members.iter().filter(|member| member.cause == Cause::Asked).count();
+                let allowed = pool.save_for_investigation as usize;
+                assert!(plan.saved.len() + members.len() - asked <= allowed.max(plan.saved.len()));
+            }
+            Action::Grow { .. } | Action::Disable { .. } | Action::Unmark { .. } => {}
+        }
+    }
+}
+
+/// On a scale set whose starts fail, no more than one VM is on its way when it grows.
+fn tries_one_at_a_time(pool: &Pool, plan: &Plan) {
+    for action in &plan.actions {
+        let Action::Grow { binding, by, .. } = action else { continue };
+        let failed = plan.bindings[binding].failed_starts.as_ref().map_or(0, |starts| starts.count);
+        if failed >= pool.max_failed_starts {
+            let of = plan.instances.iter().filter(|instance| &instance.binding == binding);
+            let coming = of.filter(|instance| instance.state.is_coming()).count();
+            assert!(coming == 0 && *by == 1, "{coming} {by}");
+        }
+    }
+}
+
 fn wakes_in_time(plan: &Plan, now: Timestamp) {
     assert!(plan.next_wakeup > now && plan.next_wakeup.duration_since(now) <= minutes(5));
 }
@@ -144,6 +184,8 @@ fn all_rules(pool: &Pool, seen: &Snapshot, plan: &Plan, now: Timestamp) {
     never_both_ways(pool, seen, plan);
     operates_once(&plan.memory);
     keeps_its_share(pool, seen, plan);
+    shields_the_saved(pool, seen, plan);
+    tries_one_at_a_time(pool, plan);
     wakes_in_time(plan, now);
 }
 

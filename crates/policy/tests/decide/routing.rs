@@ -1,9 +1,9 @@
 //! Which image a waiting job goes to, and which jobs nobody can run.
 
-use poolkeeper_policy::{Binding, Demand, Image, Pool, PoolReason};
+use poolkeeper_policy::{Agent, Binding, Demand, Image, Pool, PoolReason, State};
 use rstest::rstest;
 
-use crate::support::{binding, first_look, growths, machine, pool, scene};
+use crate::support::{binding, first_look, growths, machine, pool, scene, scene::agent};
 
 /// `ubuntu`, also called `linux`, with docker and Java 17; and `windows`.
 fn two_images() -> Pool {
@@ -61,4 +61,20 @@ fn a_job_goes(#[case] demands: &[&str], #[case] expected: Result<&str, PoolReaso
 fn demands_are_read_as_azure_devops_writes_them(#[case] text: &str, #[case] expected: Demand) {
     assert_eq!(Demand::parse(text), expected);
     assert_eq!(Demand::parse(&expected.words()), expected);
+}
+
+#[test]
+fn a_placeholder_is_nobodys_agent() {
+    let placeholder = |online| {
+        let capabilities = [("poolkeeper.placeholder".to_owned(), "linux-build".to_owned())].into();
+        Agent { online, capabilities, ..agent("a") }
+    };
+    // Even where it has the name of a VM.
+    let plan = first_look(&pool(), &scene([machine("a")]).foreign(placeholder(false)));
+    let [instance] = plan.instances.as_slice() else { panic!("{:?}", plan.instances) };
+    assert_eq!((instance.agent, instance.leftover, instance.state), (None, None, State::Starting));
+    assert_eq!((plan.counts.foreign, plan.counts.total()), (0, 1));
+    // An agent that is online is one, whatever it says of itself.
+    let plan = first_look(&pool(), &scene([machine("a")]).foreign(placeholder(true)));
+    assert_eq!(plan.instances[0].agent, Some(agent("a").id));
 }

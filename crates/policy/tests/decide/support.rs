@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Action, Basis, Binding, BindingName, Cause, Existing, HoldReason, Image, Lifecycle, Memory, Mode, Plan,
-    Pool, Recycle, Removal, Sampling, ScaleOut, Standby, decide,
+    Action, Basis, Binding, BindingName, Cause, Existing, HoldReason, Image, Lifecycle, Memory, Mode, Named,
+    Plan, Pool, PoolReason, Recycle, Removal, Sampling, ScaleOut, Standby, State, Truth, Verbs, decide,
 };
 
 pub(crate) use scene::{Machine, Scene, machine, scene};
@@ -58,6 +58,10 @@ pub(crate) fn pool() -> Pool {
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: minutes(30),
         lifecycle: Lifecycle::Stateless(Recycle::Reimage),
+        save_for_investigation: 0,
+        max_failed_starts: 3,
+        placeholders: false,
+        verbs: Verbs::default(),
         start_timeout: minutes(10),
     }
 }
@@ -67,6 +71,14 @@ pub(crate) fn standby(agents: u32) -> Pool {
     pool.standby.agents = agents;
     pool
 }
+
+/// Stateful agents that live so many hours.
+pub(crate) fn stateful(hours: i64) -> Lifecycle {
+    Lifecycle::Stateful { max_lifetime: SignedDuration::from_hours(hours) }
+}
+
+/// The longest lifetime that a pool may ask for, in hours.
+pub(crate) const WEEK: i64 = 168;
 
 pub(crate) fn elastic(standby: u32, increment_percent: u32) -> Pool {
     let mut pool = self::standby(standby);
@@ -126,7 +138,7 @@ pub(crate) fn first_look(pool: &Pool, scene: &Scene) -> Plan {
 pub(crate) fn grown(plan: &Plan) -> u32 {
     let by = |action: &Action| match action {
         Action::Grow { by, .. } => *by,
-        Action::Disable { .. } | Action::Remove { .. } => 0,
+        Action::Disable { .. } | Action::Remove { .. } | Action::Save { .. } | Action::Unmark { .. } => 0,
     };
     plan.actions.iter().map(by).sum()
 }
@@ -135,7 +147,7 @@ pub(crate) fn grown(plan: &Plan) -> u32 {
 pub(crate) fn growths(plan: &Plan) -> Vec<(&str, u32)> {
     let growth = |action: &'_ Action| match action {
         Action::Grow { by, .. } => Some(*by),
-        Action::Disable { .. } | Action::Remove { .. } => None,
+        Action::Disable { .. } | Action::Remove { .. } | Action::Save { .. } | Action::Unmark { .. } => None,
     };
     plan.actions.iter().filter_map(|action| Some((action.binding().0.as_str(), growth(action)?))).collect()
 }
@@ -163,11 +175,45 @@ fn removed(plan: &Plan, wanted: Removal) -> Vec<(&str, Cause)> {
 
 fn members(action: &Action) -> Vec<(&str, Cause)> {
     let members = match action {
-        Action::Grow { .. } => &[],
+        Action::Grow { .. } | Action::Unmark { .. } => &[],
         Action::Disable { member, .. } => std::slice::from_ref(member),
-        Action::Remove { members, .. } => members.as_slice(),
+        Action::Remove { members, .. } | Action::Save { members, .. } => members.as_slice(),
     };
     members.iter().map(|member| (member.computer_name.as_str(), member.cause)).collect()
+}
+
+/// Computer names of the VMs that the plan saves, and why.
+pub(crate) fn saved(plan: &Plan) -> Vec<(&str, Cause)> {
+    let saves = |action: &Action| matches!(action, Action::Save { .. });
+    plan.actions.iter().filter(|action| saves(action)).flat_map(members).collect()
+}
+
+/// Ids of the VMs whose marks the plan removes.
+pub(crate) fn unmarked(plan: &Plan) -> Vec<&str> {
+    plan.actions
+        .iter()
+        .filter_map(|action| if let Action::Unmark { vms, .. } = action { Some(vms) } else { None })
+        .flatten()
+        .map(|vm| vm.0.as_str())
+        .collect()
+}
+
+/// States by computer name, in the order of the plan.
+pub(crate) fn states(plan: &Plan) -> Vec<State> {
+    plan.instances.iter().map(|instance| instance.state).collect()
+}
+
+/// Status, reason and message of a condition, if it is there.
+pub(crate) fn condition(plan: &Plan, kind: &str) -> Option<(Truth, PoolReason, String)> {
+    let found = plan.conditions.iter().find(|condition| condition.kind == kind)?;
+    Some((found.truth, found.reason, found.message.clone()))
+}
+
+/// Some instances by agent name or VM id; `*`: all.
+pub(crate) fn named(names: &[&str]) -> Named {
+    let all = names == ["*"];
+    let names = names.iter().filter(|_| !all).map(|name| (*name).to_owned()).collect();
+    Named { all, names }
 }
 
 /// Why the plan holds.

@@ -1,5 +1,6 @@
 //! The control API: queue jobs, let things fail, look at the world.
 
+mod event;
 mod fault;
 mod identity;
 mod quota;
@@ -53,8 +54,14 @@ pub(super) fn answer(site: &mut Site, call: &Call, rest: &[&str]) -> Reply {
         (&Method::POST, ["quota"]) => quota::set(world, call),
         (&Method::POST, ["agents"]) => agents(world, call),
         (&Method::POST, ["facts"]) => facts(world, call),
+        (&Method::POST, ["evict"]) => event::evict(world, call),
+        (&Method::POST, ["reboot"]) => event::reboot(world, call),
+        (&Method::POST, ["manual"]) => event::manual(world, call),
+        (&Method::POST, ["vanish"]) => event::vanish(world, call),
+        (&Method::POST, ["image"]) => event::image(world, call),
+        (&Method::POST, ["maintenance"]) => event::maintenance(world, call),
         _ => {
-            let message = "no such control: GET world, tally, journal, clock; POST jobs, cancel, faults, facts, agents, quota, tokens, secrets; DELETE faults";
+            let message = "no such control: GET world, tally, journal, clock; POST jobs, cancel, maintenance, agents, evict, reboot, manual, image, vanish, faults, facts, quota, tokens, secrets; DELETE faults";
             return Reply::json(StatusCode::NOT_FOUND, &json!({"message": message}));
         }
     };

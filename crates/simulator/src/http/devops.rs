@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod discovery;
+mod maintenance;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -111,6 +112,8 @@ fn pools(world: &mut World, call: &Call, caller: &Caller, rest: &[&str]) -> Repl
         (&Method::DELETE, ["agents", id]) => agent_id(world, pool, id)
             .and_then(|id| world.delete_agent(pool, id).map_err(|error| refusal(&error)))
             .map(|()| Reply::empty(StatusCode::NO_CONTENT)),
+        (_, ["maintenancedefinitions"]) => maintenance::answer(world, pool, call, None),
+        (_, ["maintenancedefinitions", id]) => maintenance::answer(world, pool, call, Some(id)),
         (&Method::GET, ["jobrequests"]) => Ok(requests(found, call, world)),
         (&Method::GET, ["jobrequests", id]) => one_request(world, pool, id),
         _ => {
@@ -207,6 +210,7 @@ struct NewAgent {
     name: String,
     #[serde(default)]
     version: String,
+    enabled: Option<bool>,
     #[serde(default)]
     system_capabilities: BTreeMap<String, String>,
     #[serde(default)]
@@ -215,11 +219,12 @@ struct NewAgent {
 
 /// A record without a process: how a placeholder agent comes to be.
 fn add_agent(world: &mut World, pool: PoolRef, call: &Call, base: &str) -> Result<Reply, Reply> {
-    let NewAgent { name, version, system_capabilities, user_capabilities } =
+    let NewAgent { name, version, enabled, system_capabilities, user_capabilities } =
         call.json().map_err(|error| invalid(&error))?;
     let other =
         OtherAgent { name, version, capabilities: system_capabilities, user_capabilities, runs: false };
     let id = world.add_agent(pool, other).map_err(|error| refusal(&error))?;
+    world.set_agent_enabled(pool, id, enabled.unwrap_or(true)).map_err(|error| refusal(&error))?;
     one_agent(world, pool, call, base, &id.to_string())
 }
 

@@ -50,6 +50,11 @@ pub(super) fn devops_reason(fault: DevOpsFault) -> PoolReason {
     }
 }
 
+/// What was asked for is not there, or is there already.
+pub(super) fn not_there(message: &str) -> Failure {
+    Failure { kind: FailureKind::Invalid, message: message.to_owned(), retry_after: None }
+}
+
 fn of_reason(reason: PoolReason) -> Failure {
     let refused = [PoolReason::PermissionDenied, PoolReason::CredentialsRejected].contains(&reason);
     let kind = if reason == PoolReason::Throttled {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::SignedDuration;
-use rand::{RngExt, rngs::StdRng};
+use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use rand_distr::{Distribution as _, LogNormal};
 use serde::{
     Deserialize, Deserializer,
@@ -54,7 +54,7 @@ impl Distribution {
     }
 
     /// Draws a duration, with a resolution of a millisecond.
-    pub fn sample(&self, rng: &mut StdRng) -> SignedDuration {
+    pub fn sample(&self, rng: &mut Xoshiro256PlusPlus) -> SignedDuration {
         match *self {
             Self::Constant(value) => value,
             Self::Uniform { from, to } => {

@@ -99,6 +99,31 @@ pub struct Facts {
     pub user_capabilities: bool,
     /// The status of the deletion of an agent.
     pub delete_agent: u16,
+    /// What becomes of the deletion of an agent with a job.
+    pub agent_delete_while_running: DeleteWhileRunning,
+    /// Which ids the instances of a Uniform set get, and so which computer names. A set may give them again of its own
+    /// accord, `reuseInstanceIDs`.
+    pub instance_id_reuse: InstanceIdReuse,
+    /// Whether an eviction that deletes a VM lowers the capacity.
+    pub eviction_lowers_capacity: bool,
+}
+
+/// What becomes of the deletion of an agent with a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum DeleteWhileRunning {
+    /// It is refused.
+    Refused,
+    /// The record goes, and the job runs on where it is.
+    Allowed,
+}
+
+/// Which ids new instances get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum InstanceIdReuse {
+    /// Ones that no instance ever had.
+    Never,
+    /// The lowest that is free.
+    Lowest,
 }
 
 /// What a PATCH of tags does with those that it leaves out.
@@ -170,6 +195,9 @@ impl Default for Facts {
             patch_needs_name: false,
             user_capabilities: true,
             delete_agent: 204,
+            agent_delete_while_running: DeleteWhileRunning::Refused,
+            instance_id_reuse: InstanceIdReuse::Never,
+            eviction_lowers_capacity: true,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Distribution;
+use crate::world::EvictionPolicy;
 
 /// A virtual machine scale set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -88,6 +89,8 @@ pub struct ModelSpec {
     pub platform_fault_domain_count: u32,
     /// `virtualMachineProfile.priority`: Regular or Spot.
     pub priority: String,
+    /// `virtualMachineProfile.evictionPolicy`: what becomes of a Spot VM that Azure takes back.
+    pub eviction_policy: EvictionPolicy,
     /// `osDisk.diffDiskSettings.option: Local`
     #[serde(rename = "ephemeralOSDisk")]
     pub ephemeral_os_disk: bool,
@@ -110,6 +113,7 @@ impl Default for ModelSpec {
             single_placement_group: false,
             platform_fault_domain_count: 1,
             priority: "Regular".into(),
+            eviction_policy: EvictionPolicy::Deallocate,
             ephemeral_os_disk: false,
             os_disk_caching: "ReadOnly".into(),
             os_type: "Linux".into(),

@@ -40,6 +40,15 @@ impl World {
     /// # Errors
     /// When Azure would refuse the write; nothing has changed then.
     pub fn patch_scale_set(&mut self, set: SetRef, change: ScaleSetChange) -> Result<Uuid, AzureError> {
+        self.patch(set, change, KilledBy::Capacity)
+    }
+
+    pub(super) fn patch(
+        &mut self,
+        set: SetRef,
+        change: ScaleSetChange,
+        by: KilledBy,
+    ) -> Result<Uuid, AzureError> {
         let found = self.writable(set)?;
         let ScaleSetChange { capacity, sku, tags, if_match } = change;
         if if_match.is_some_and(|wanted| wanted != "*" && wanted != found.etag()) {
@@ -75,7 +84,7 @@ impl World {
             if wanted >= members {
                 self.grow(set, wanted - members, operation);
             } else {
-                self.shrink(set, members - wanted, operation);
+                self.shrink(set, members - wanted, by, operation);
             }
         }
         self.end_if_done(operation);
@@ -105,6 +114,10 @@ impl World {
     /// # Errors
     /// When Azure would refuse the call; nothing has changed then.
     pub fn delete_instances(&mut self, set: SetRef, ids: &[u64]) -> Result<Uuid, AzureError> {
+        self.delete(set, ids, KilledBy::Delete)
+    }
+
+    pub(super) fn delete(&mut self, set: SetRef, ids: &[u64], by: KilledBy) -> Result<Uuid, AzureError> {
         let found = self.writable(set)?;
         if ids.is_empty() {
             return Err(AzureError::NoInstances);
@@ -119,7 +132,7 @@ impl World {
         let before = found.members();
         let operation = self.start_operation(set, OperationKind::Delete);
         for id in ids {
-            self.delete_vm(set, *id, KilledBy::Delete, operation);
+            self.delete_vm(set, *id, by, operation);
         }
         if let Some(found) = self.sets.get_mut(set.0) {
             if exclusive {
@@ -166,10 +179,20 @@ impl World {
         ids: Option<&[u64]>,
         action: PowerAction,
     ) -> Result<Uuid, AzureError> {
+        self.power_by(set, ids, action, KilledBy::Power)
+    }
+
+    pub(super) fn power_by(
+        &mut self,
+        set: SetRef,
+        ids: Option<&[u64]>,
+        action: PowerAction,
+        by: KilledBy,
+    ) -> Result<Uuid, AzureError> {
         let ids = self.settled(set, ids)?;
         let operation = self.start_operation(set, OperationKind::Power(action));
         for id in ids {
-            self.power_vm(set, id, action, operation);
+            self.power_vm(set, id, action, by, operation);
         }
         self.end_if_done(operation);
         Ok(operation)
@@ -218,7 +241,7 @@ impl World {
 
     /// The set, if it takes writes.
     fn writable(&self, set: SetRef) -> Result<&ScaleSet, AzureError> {
-        let found = self.sets.get(set.0).ok_or(AzureError::NotFound)?;
+        let found = self.set(set).ok_or(AzureError::NotFound)?;
         match self.faults.azure(set, self.now).any(|trouble| trouble.kind == AzureFault::Conflict) {
             true => Err(AzureError::Conflict),
             false => Ok(found),
@@ -241,7 +264,7 @@ impl World {
 
 impl ScaleSet {
     /// The state of an instance that is there and stays.
-    fn touchable(&self, id: u64) -> Result<Provisioning, AzureError> {
+    pub(super) fn touchable(&self, id: u64) -> Result<Provisioning, AzureError> {
         let Some(instance) = self.instances.get(&id) else {
             return Err(AzureError::UnknownInstance(id.to_string()));
         };

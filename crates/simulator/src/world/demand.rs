@@ -60,7 +60,7 @@ pub(crate) struct ClassId(usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct DemandsId(usize);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Demands {
     texts: Vec<String>,
     shared: Vec<Demand>,
@@ -69,7 +69,7 @@ struct Demands {
 
 /// Every class of agents and of jobs that a pool has seen. Matching is by class, so that assignment costs the same
 /// with ten agents and ten thousand.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Catalogue {
     classes: Vec<BTreeMap<String, String>>,
     class_ids: BTreeMap<BTreeMap<String, String>, ClassId>,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     AgentRef, JobResult, JobSpec, Kind, PoolRef, World, event::Event, journal::Parts, machine::Registration,
 };
+use crate::spec::DeleteWhileRunning;
 
 /// Why Azure DevOps refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,9 +110,15 @@ impl World {
         let agent = self.known_agent(pool, id)?;
         let found = self.pool(pool).ok_or(DevOpsError::PoolNotFound)?;
         if let Some(busy) = found.agent(id).filter(|agent| agent.request.is_some()) {
-            let (agent, pool) = (Arc::clone(&busy.name), Arc::clone(&found.name));
-            return Err(DevOpsError::JobStillRunning { agent, pool });
+            match self.facts.agent_delete_while_running {
+                DeleteWhileRunning::Refused => {
+                    let (agent, pool) = (Arc::clone(&busy.name), Arc::clone(&found.name));
+                    return Err(DevOpsError::JobStillRunning { agent, pool });
+                }
+                DeleteWhileRunning::Allowed => self.stray(agent),
+            }
         }
+        let Some(found) = self.pool(pool) else { return Err(DevOpsError::PoolNotFound) };
         let orphaned = found.bound_to(id);
         self.end_process(agent, None);
         let removed = self.pool_mut(pool).and_then(|found| found.remove_agent(id));
@@ -187,7 +194,19 @@ impl World {
         Ok(())
     }
 
-    fn known_agent(&self, pool: PoolRef, id: u64) -> Result<AgentRef, DevOpsError> {
+    /// The job of an agent whose record goes runs on where it is, and dies with its machine.
+    fn stray(&mut self, agent: AgentRef) {
+        let found = self.pool(agent.pool).and_then(|pool| pool.agent(agent.id));
+        let Some((request, vm)) = found.and_then(|found| Some((found.request?, found.process?.vm?))) else {
+            return;
+        };
+        let instance = self.sets.get_mut(vm.set.0).and_then(|set| set.instances.get_mut(&vm.instance));
+        if let Some(instance) = instance.filter(|instance| instance.serial == vm.serial) {
+            instance.stray = Some((agent.pool, request));
+        }
+    }
+
+    pub(super) fn known_agent(&self, pool: PoolRef, id: u64) -> Result<AgentRef, DevOpsError> {
         let found = self.pool(pool).ok_or(DevOpsError::PoolNotFound)?;
         match found.agent(id) {
             Some(_) => Ok(AgentRef { pool, id }),

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Something that becomes due. `epoch` and `session` tell a stale event from a live one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Event {
     VmRunning { vm: VmRef, epoch: u32 },
     VmFailed { vm: VmRef, epoch: u32, error: Box<OperationError> },
@@ -24,6 +24,7 @@ pub(crate) enum Event {
     AgentRegisters { vm: VmRef, epoch: u32 },
     AgentOnline { agent: AgentRef, session: u64 },
     AgentOffline { agent: AgentRef, session: u64 },
+    AgentReturns { agent: AgentRef, vm: VmRef, epoch: u32 },
     JobsArrive { pool: PoolRef, job: Box<JobSpec> },
     JobReceived { pool: PoolRef, request: u64 },
     JobFinished { pool: PoolRef, request: u64 },
@@ -33,13 +34,13 @@ pub(crate) enum Event {
 }
 
 /// The queue: by time, then in the order of scheduling.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<Scheduled>>,
     sequence: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Scheduled {
     at: Timestamp,
     sequence: u64,

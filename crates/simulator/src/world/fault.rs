@@ -2,10 +2,12 @@
 
 mod azure;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::id::SetRef;
+use super::{Kind, World, event::Event, id::SetRef, journal::Parts};
 pub use azure::{AzureFault, AzureTrouble, Stage};
 
 /// What Azure DevOps does wrong for an organisation.
@@ -46,7 +48,7 @@ impl Fault {
 }
 
 /// The faults of a world, each with its end.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     active: Vec<(Fault, Option<Timestamp>)>,
 }
@@ -98,5 +100,61 @@ impl Faults {
             .iter()
             .filter(move |(_, until)| until.is_none_or(|until| now < until))
             .map(|(fault, _)| *fault)
+    }
+}
+
+impl World {
+    /// Lets something go wrong, from now on until `until`.
+    pub fn set_fault(&mut self, fault: Fault, until: Option<Timestamp>) {
+        self.faults.set(self.bound(fault), until);
+        if let (Fault::Azure(..), Some(until)) = (fault, until) {
+            self.queue.push(until, Event::FaultEnds);
+        }
+        let (place, kind) = match fault {
+            Fault::DevOps(index, kind) => (
+                self.organizations.get(index).map(|known| known.spec.name.as_str()),
+                format!("Azure DevOps: {kind:?}"),
+            ),
+            Fault::Azure(set, kind) => {
+                (self.sets.get(set.0).map(|known| known.name.as_ref()), format!("Azure: {kind:?}"))
+            }
+        };
+        let place = Arc::from(place.unwrap_or_default());
+        let detail = match until {
+            Some(until) => format!("{kind} until {until}"),
+            None => kind,
+        };
+        self.journal.write(
+            self.now,
+            Kind::FaultChanged,
+            &place,
+            Parts { detail: Some(Arc::from(detail)), ..Parts::default() },
+        );
+    }
+
+    /// Ends what is wrong with one scale set.
+    pub fn clear_azure_faults(&mut self, set: SetRef) {
+        self.faults.clear_azure(set);
+        let parts = Parts { detail: Some(Arc::from("ended")), ..Parts::default() };
+        self.write_set(set, Kind::FaultChanged, parts);
+        self.release();
+    }
+
+    /// Ends all faults.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+        self.release();
+        let parts = Parts { detail: Some(Arc::from("all ended")), ..Parts::default() };
+        self.journal.write(self.now, Kind::FaultChanged, &Arc::from("world"), parts);
+    }
+
+    /// What is wrong with a scale set now.
+    pub fn azure_faults(&self, set: SetRef) -> impl Iterator<Item = AzureFault> {
+        self.faults.azure(set, self.now).map(|trouble| trouble.kind)
+    }
+
+    /// What is wrong with an organisation now, by its index in the world file.
+    pub fn devops_fault(&self, organization: usize) -> Option<DevOpsFault> {
+        self.faults.devops(organization, self.now)
     }
 }

@@ -178,13 +178,21 @@ impl World {
         let Some(job) = found.close_request(request) else { return };
         let name = job.agent.as_ref().map(|(_, name)| Arc::clone(name));
         self.write_job(pool, Kind::JobFinished, request, name, Some(result.name()));
-        let Some((id, _)) = job.agent else { return };
+        let Some((id, _)) = job.agent else {
+            if job.maintenance_of.is_some() {
+                self.maintenance_goes_on(pool);
+            }
+            return;
+        };
         let agent = AgentRef { pool, id };
         if let Some(organization) = self.organizations.get_mut(pool.organization) {
             organization.running =
                 organization.running.saturating_sub(u32::from(job.maintenance_of.is_none()));
         }
         self.free(agent, request, result, job.killed.is_none());
+        if job.maintenance_of.is_some() {
+            self.maintenance_goes_on(pool);
+        }
         // A parallel job that is free again goes to the job that has waited longest, in whichever pool.
         let limited =
             self.organizations.get(pool.organization).is_some_and(|known| known.spec.parallel_jobs.is_some());

@@ -54,6 +54,16 @@ pub enum Kind {
     JobKilled,
     /// A fault was set or has been removed.
     FaultChanged,
+    /// Azure takes a spot VM back.
+    VmEvicted,
+    /// A VM restarts by itself, which Azure does not see.
+    VmRebooting,
+    /// The scale set was deleted.
+    ScaleSetGone,
+    /// The organisation was deleted.
+    OrganizationGone,
+    /// The maintenance definition of a pool was written or deleted.
+    MaintenanceChanged,
 }
 
 /// One change. Which of the optional parts are there depends on the kind.
@@ -108,6 +118,11 @@ impl fmt::Display for Entry {
             Kind::JobFinished => "job finished",
             Kind::JobKilled => "job killed",
             Kind::FaultChanged => "fault changed",
+            Kind::VmEvicted => "VM evicted",
+            Kind::VmRebooting => "VM restarts by itself",
+            Kind::ScaleSetGone => "scale set deleted",
+            Kind::OrganizationGone => "organization deleted",
+            Kind::MaintenanceChanged => "maintenance definition changed",
         };
         write!(f, "{} {}: {words}", self.at, self.place)?;
         if let Some(request) = self.request {
@@ -127,7 +142,7 @@ impl fmt::Display for Entry {
 }
 
 /// The record: the last changes in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Journal {
     entries: VecDeque<Entry>,
     written: u64,
@@ -168,7 +183,7 @@ impl Journal {
     /// Changes after number `since`, oldest first. The last million are kept.
     pub fn since(&self, since: u64) -> impl Iterator<Item = &Entry> {
         let first = self.entries.front().map_or(0, |entry| entry.seq);
-        let skip = (since + 1).saturating_sub(first);
+        let skip = since.saturating_add(1).saturating_sub(first);
         self.entries.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX))
     }
 

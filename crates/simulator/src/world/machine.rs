@@ -11,6 +11,7 @@ use super::{
     Protection, Provisioning, SetRef, VmRef, World,
     agent::Process,
     event::{Event, after},
+    image::{StartFails, StartFailure},
     journal::Parts,
     scale_set::EXTENSION_FAILED,
 };
@@ -27,7 +28,7 @@ impl World {
     ) -> Option<VmRef> {
         let (vm_id, serial) = (self.guid(), self.serial());
         let found = self.sets.get_mut(set.0)?;
-        let id = found.take_id();
+        let id = found.take_id(self.facts.instance_id_reuse);
         let (name, computer_name) = found.names(id, self.facts.computer_name_digits, &mut self.rng);
         let scale_in = found.placed < found.spec.protected;
         found.placed = found.placed.saturating_add(1);
@@ -49,6 +50,13 @@ impl World {
                 epoch: 0,
                 agent: None,
                 operation,
+                fate: found
+                    .start_failure
+                    .as_mut()
+                    .filter(|_| operation.is_some())
+                    .and_then(StartFailure::next),
+                failed_extension: None,
+                stray: None,
             },
         );
         self.vms += 1;
@@ -75,16 +83,24 @@ impl World {
         let fails = faults.any(|trouble| trouble.kind == AzureFault::ExtensionFails);
         drop(faults);
         let Some(instance) = self.instance_mut(vm, epoch) else { return };
+        let fate = if fails { Some(StartFails::First) } else { instance.fate };
+        if fate == Some(StartFails::Creation) {
+            let error = instance.creation_failure();
+            self.vm_failed(vm, epoch, error);
+            return;
+        }
         instance.provisioning = Provisioning::Succeeded;
         instance.power = Power::Running;
         instance.failure = None;
+        instance.failed_extension = None;
         self.write_vm(vm, Kind::VmRunning, None);
-        if fails {
-            self.extension_fails(vm);
+        if let Some(kind @ (StartFails::First | StartFails::Extension | StartFails::Script)) = fate {
+            self.extension_fails(vm, kind);
             return;
         }
         self.vm_done(vm);
-        if self.bootstraps.get(vm.set.0).is_some_and(Option::is_some)
+        if fate.is_none()
+            && self.bootstraps.get(vm.set.0).is_some_and(Option::is_some)
             && let Some(register) = self.sets.get(vm.set.0).map(|set| set.spec.timings.register)
         {
             self.schedule(register, Event::AgentRegisters { vm, epoch });
@@ -92,9 +108,9 @@ impl World {
     }
 
     /// The machine runs, but what should have set it up has failed: Azure calls the VM failed, and no agent comes.
-    fn extension_fails(&mut self, vm: VmRef) {
+    fn extension_fails(&mut self, vm: VmRef, kind: StartFails) {
         let Some(found) = self.sets.get_mut(vm.set.0) else { return };
-        let extension = found.extension().to_owned();
+        let extension = found.failing_extension(kind);
         let Some(instance) = found.instances.get_mut(&vm.instance) else { return };
         let message = format!(
             "VM has reported a failure when processing extension '{extension}'. Error message: \"Enable failed: failed to execute command: command terminated with exit status=1\"."
@@ -102,6 +118,7 @@ impl World {
         let error = OperationError::new(EXTENSION_FAILED, &message);
         instance.provisioning = Provisioning::Failed;
         instance.failure = Some(error.clone());
+        instance.failed_extension = Some(extension);
         self.vm_has_failed(vm, error);
     }
 
@@ -150,6 +167,7 @@ impl World {
         let Some(found) = self.sets.get_mut(set.0) else { return };
         let reimage = found.spec.timings.reimage;
         let Some(instance) = found.instances.get_mut(&id) else { return };
+        instance.fate = found.start_failure.as_mut().and_then(StartFailure::next);
         instance.vm_id = vm_id.unwrap_or(instance.vm_id);
         instance.created_at = created_at.unwrap_or(instance.created_at);
         instance.provisioning = Provisioning::Updating;
@@ -166,7 +184,14 @@ impl World {
     }
 
     /// Stops or starts a VM. Its agent dies with what it runs on, and comes back under its old record.
-    pub(super) fn power_vm(&mut self, set: SetRef, id: u64, action: PowerAction, operation: Uuid) {
+    pub(super) fn power_vm(
+        &mut self,
+        set: SetRef,
+        id: u64,
+        action: PowerAction,
+        by: KilledBy,
+        operation: Uuid,
+    ) {
         let Some(found) = self.sets.get_mut(set.0) else { return };
         let timings = &found.spec.timings;
         let (delete, reimage) = (timings.delete, timings.reimage);
@@ -187,7 +212,7 @@ impl World {
         self.expect_vm(operation);
         self.preempt(older);
         self.write_vm(vm, Kind::VmPowerChanged, Some(action.name()));
-        self.process_dies(vm, KilledBy::Power);
+        self.process_dies(vm, by);
         match action {
             PowerAction::Deallocate | PowerAction::PowerOff => {
                 self.schedule_vm(operation, delete, Event::VmStopped { vm, epoch });
@@ -208,7 +233,7 @@ impl World {
         self.vm_done(vm);
     }
 
-    fn preempt(&mut self, operation: Option<Uuid>) {
+    pub(super) fn preempt(&mut self, operation: Option<Uuid>) {
         if let Some(operation) = operation {
             self.fail_operation(operation, OperationError::preempted());
             self.step_operation(operation);
@@ -222,7 +247,6 @@ impl World {
         }
         let Some(instance) = set.instances.remove(&vm.instance) else { return };
         set.leaving = set.leaving.saturating_sub(1);
-        set.freed_ids.insert(vm.instance);
         self.vms = self.vms.saturating_sub(1);
         self.tally.count_vms(self.now, self.vms);
         let parts =
@@ -255,7 +279,7 @@ impl World {
         self.organizations.get(pool.organization).map(|organization| pick(&organization.spec.timings))
     }
 
-    fn process(&self, agent: AgentRef) -> Option<Process> {
+    pub(super) fn process(&self, agent: AgentRef) -> Option<Process> {
         self.pool(agent.pool)?.agent(agent.id)?.process
     }
 
@@ -263,7 +287,7 @@ impl World {
         self.pool_mut(agent.pool)?.agent_mut(agent.id)
     }
 
-    fn instance_mut(&mut self, vm: VmRef, epoch: u32) -> Option<&mut Instance> {
+    pub(super) fn instance_mut(&mut self, vm: VmRef, epoch: u32) -> Option<&mut Instance> {
         self.sets
             .get_mut(vm.set.0)?
             .instances
@@ -271,7 +295,7 @@ impl World {
             .filter(|instance| instance.serial == vm.serial && instance.epoch == epoch)
     }
 
-    fn write_vm(&mut self, vm: VmRef, kind: Kind, detail: Option<&'static str>) {
+    pub(super) fn write_vm(&mut self, vm: VmRef, kind: Kind, detail: Option<&'static str>) {
         let Some(set) = self.sets.get(vm.set.0) else { return };
         let agent = set.instances.get(&vm.instance).map(|instance| Arc::clone(&instance.computer_name));
         let parts =

@@ -5,11 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use rand::{RngExt, rngs::StdRng};
+use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 
 use super::{
     agent::Agent,
     demand::{Catalogue, ClassId, DemandsId},
+    maintenance::Maintenance,
     request::JobRequest,
 };
 use crate::spec::PoolSpec;
@@ -18,7 +19,7 @@ use crate::spec::PoolSpec;
 const FINISHED_KEPT: usize = 500;
 
 /// An agent pool.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pool {
     /// What the world file says.
     pub spec: PoolSpec,
@@ -32,10 +33,11 @@ pub struct Pool {
     bound: BTreeMap<u64, BTreeSet<u64>>,
     free: BTreeMap<ClassId, Roster>,
     free_class: HashMap<u64, ClassId>,
+    pub(crate) maintenance: Maintenance,
 }
 
 /// A set of agents that can be drawn from at random in constant time.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Roster {
     ids: Vec<u64>,
     places: HashMap<u64, usize>,
@@ -73,6 +75,7 @@ impl Pool {
             bound: BTreeMap::new(),
             free: BTreeMap::new(),
             free_class: HashMap::new(),
+            maintenance: Maintenance::default(),
         }
     }
 
@@ -239,7 +242,7 @@ impl Pool {
     }
 
     /// A free agent for a request, chosen at random as the service's choice looks from outside.
-    pub(crate) fn choose_agent(&mut self, request: u64, rng: &mut StdRng) -> Option<u64> {
+    pub(crate) fn choose_agent(&mut self, request: u64, rng: &mut Xoshiro256PlusPlus) -> Option<u64> {
         let Self { agents, catalogue, free, open, .. } = self;
         let request = open.get(&request)?;
         if let Some(agent) = request.maintenance_of {

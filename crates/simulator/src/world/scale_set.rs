@@ -1,16 +1,17 @@
 //! Scale sets and their instances.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use rand::{RngExt, rngs::StdRng};
+use rand::{RngExt, rngs::Xoshiro256PlusPlus};
 use uuid::Uuid;
 
-use super::{id::AgentRef, operation::OperationError};
-use crate::spec::{Orchestration, ScaleSetSpec, SetAddress};
+use super::{
+    id::{AgentRef, PoolRef},
+    image::{StartFails, StartFailure},
+    operation::OperationError,
+};
+use crate::spec::{InstanceIdReuse, Orchestration, ScaleSetSpec, SetAddress};
 
 /// Azure's code for an extension that has failed.
 pub(crate) const EXTENSION_FAILED: &str = "VMExtensionProvisioningError";
@@ -110,6 +111,12 @@ pub struct Instance {
     /// The record of the agent process that runs on it.
     pub(crate) agent: Option<AgentRef>,
     pub(crate) operation: Option<Uuid>,
+    /// How this VM's start fails.
+    pub(crate) fate: Option<StartFails>,
+    /// The extension that failed, unless it is the set's first.
+    pub(crate) failed_extension: Option<Arc<str>>,
+    /// A job that runs on though the record of its agent was deleted.
+    pub(crate) stray: Option<(PoolRef, u64)>,
 }
 
 impl Instance {
@@ -120,7 +127,7 @@ impl Instance {
 }
 
 /// A virtual machine scale set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ScaleSet {
     /// What the world file says.
     pub spec: ScaleSetSpec,
@@ -143,7 +150,6 @@ pub struct ScaleSet {
     pub(crate) version: u64,
     pub(crate) instances: BTreeMap<u64, Instance>,
     pub(crate) next_id: u64,
-    pub(crate) freed_ids: BTreeSet<u64>,
     /// The write of the capacity that runs.
     pub(crate) growing: Option<Uuid>,
     /// The deletion that runs.
@@ -152,6 +158,10 @@ pub struct ScaleSet {
     pub(crate) leaving: u32,
     /// VMs that it has ever had.
     pub(crate) placed: u32,
+    /// How VMs that start now fail.
+    pub(crate) start_failure: Option<StartFailure>,
+    /// It was deleted: nobody finds it any more.
+    pub(crate) gone: bool,
 }
 
 impl ScaleSet {
@@ -186,15 +196,20 @@ impl ScaleSet {
         u32::try_from(self.instances.len()).unwrap_or(u32::MAX).saturating_sub(self.leaving)
     }
 
-    pub(crate) fn take_id(&mut self) -> u64 {
-        if self.spec.reuse_instance_ids
-            && let Some(id) = self.freed_ids.pop_first()
-        {
-            return id;
+    /// A deleted VM's id is given again where the set or the cloud does so: the lowest first.
+    pub(crate) fn take_id(&mut self, reuse: InstanceIdReuse) -> u64 {
+        if self.spec.reuse_instance_ids || reuse == InstanceIdReuse::Lowest {
+            let taken = self.instances.keys().zip(0..).take_while(|(id, place)| **id == *place).count();
+            return u64::try_from(taken).unwrap_or(u64::MAX);
         }
         let id = self.next_id;
         self.next_id += 1;
         id
+    }
+
+    /// Whether it was deleted.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Whether its VMs are VMs of the resource group.
@@ -235,13 +250,19 @@ impl ScaleSet {
         self.spec.model.extensions.first().map_or("CustomScript", String::as_str)
     }
 
+    /// The extension of a VM that failed; none if it failed otherwise, or not at all.
+    pub fn failed_extension<'a>(&'a self, instance: &'a Instance) -> Option<&'a str> {
+        instance.extension_failure()?;
+        Some(instance.failed_extension.as_deref().unwrap_or_else(|| self.extension()))
+    }
+
     /// VMs that are listed.
     pub fn listed(&self) -> u32 {
         u32::try_from(self.instances.len()).unwrap_or(u32::MAX)
     }
 
     /// The names of a new VM: its own and its computer's.
-    pub(crate) fn names(&self, id: u64, digits: usize, rng: &mut StdRng) -> (Arc<str>, Arc<str>) {
+    pub(crate) fn names(&self, id: u64, digits: usize, rng: &mut Xoshiro256PlusPlus) -> (Arc<str>, Arc<str>) {
         let prefix = self.spec.computer_name_prefix.as_deref().unwrap_or(&self.name);
         match self.spec.orchestration {
             Orchestration::Uniform => (

@@ -51,7 +51,7 @@ pub enum Call {
     DevOpsOther,
 }
 
-/// The call that took the machine from under a job.
+/// What took the machine from under a job: a call, or the world itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum KilledBy {
     /// Instances were deleted by id.
@@ -69,6 +69,18 @@ pub enum KilledBy {
     /// Another machine took over the agent's record.
     #[serde(rename = "PUT agent")]
     Replaced,
+    /// Azure took a spot VM back.
+    #[serde(rename = "spot eviction")]
+    Eviction,
+    /// The machine restarted by itself.
+    #[serde(rename = "reboot")]
+    Reboot,
+    /// A person deleted, stopped or restarted it, or lowered the capacity.
+    #[serde(rename = "a person")]
+    Person,
+    /// The scale set was deleted.
+    #[serde(rename = "DELETE scale set")]
+    Vanished,
 }
 
 impl KilledBy {
@@ -80,6 +92,10 @@ impl KilledBy {
             Self::Capacity => "PATCH sku.capacity",
             Self::Power => "POST power",
             Self::Replaced => "PUT agent",
+            Self::Eviction => "spot eviction",
+            Self::Reboot => "reboot",
+            Self::Person => "a person",
+            Self::Vanished => "DELETE scale set",
         }
     }
 }

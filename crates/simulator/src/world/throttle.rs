@@ -103,7 +103,7 @@ struct Bucket {
 }
 
 /// All buckets that have been used lately.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Meter {
     throttling: Throttling,
     buckets: BTreeMap<Key, Bucket>,

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
-    Agent, AgentId, Basis, Image, Lifecycle, Memory, Pool, Power, Provisioning, Recycle, RequestId, Snapshot,
-    decide,
+    Agent, AgentId, Basis, Image, Lifecycle, Memory, Named, Pool, Power, Provisioning, Recycle, RequestId,
+    Snapshot, Verbs, decide,
 };
 use proptest::{
     collection::vec,
@@ -14,9 +14,9 @@ use proptest::{
 };
 
 use super::{
-    Machine, Scene, binding, elastic, machine, minutes, monday, name,
+    Machine, Scene, WEEK, binding, elastic, machine, minutes, monday, name,
     run::{Mishap, Run},
-    scene, seconds, standby,
+    scene, seconds, standby, stateful,
     world::{EXAMPLE, Times, World},
 };
 
@@ -35,11 +35,15 @@ prop_compose! {
         lifecycle in select(vec![
             Lifecycle::Stateless(Recycle::Reimage),
             Lifecycle::Stateless(Recycle::Replace),
-            Lifecycle::Stateful,
+            stateful(1),
+            stateful(WEEK),
         ]),
         idle_delay in select(vec![0, 5, 30]),
         shape in 0..3_u8,
         most in option::of(2..5_u32),
+        (save, tries) in (0..3_u32, 1..4_u32),
+        verbs in vec(0..12_u8, 0..3),
+        verb in 0..4_u8,
     ) -> Pool {
         let agents = agents.min(max);
         let mut pool = increment.map_or_else(|| standby(agents), |percent| elastic(agents, percent));
@@ -47,6 +51,15 @@ prop_compose! {
         pool.standby.basis = if total { Basis::Total } else { Basis::Idle };
         pool.lifecycle = lifecycle;
         pool.idle_delay = minutes(idle_delay);
+        (pool.save_for_investigation, pool.max_failed_starts) = (save.min(max), tries);
+        let names = verbs.iter().map(|number| format!("d4{number}")).collect();
+        let some = Named { all: false, names };
+        match verb {
+            0 => pool.verbs.drain = some,
+            1 => pool.verbs.save = some,
+            2 => pool.verbs.release_saved = some,
+            _ => {}
+        }
         if shape > 0 {
             let mut second = binding("spot");
             second.priority = 10;
@@ -126,6 +139,7 @@ prop_compose! {
         taken in option::weighted(0.2, 1..40_i64),
         flexible in any::<bool>(),
         parallel_jobs in option::weighted(0.3, 0..6_u32),
+        marks in vec(0..14_u8, 0..3),
     ) -> Scene {
         machines.sort_by(|a, b| a.vm.vm_id.cmp(&b.vm.vm_id));
         machines.dedup_by(|a, b| a.vm.vm_id == b.vm.vm_id);
@@ -141,6 +155,10 @@ prop_compose! {
             scene = scene.flexible("d4");
         }
         scene.parallel_jobs = parallel_jobs;
+        for number in marks {
+            // Some of them are gone.
+            scene = scene.saved("d4", &format!("vm-d4{number}"));
+        }
         if let Some(capacity) = phantom {
             scene = scene.capacity("d4", capacity);
         }
@@ -258,7 +276,13 @@ prop_compose! {
         start in 60..500_i64,
         turns in vec((a_mishap(), vec(1..25_i64, 0..3), 0..4_u8), 1..40),
     ) -> History {
-        let run_once = run_once && pool.lifecycle != Lifecycle::Stateful;
+        let mut pool = pool;
+        // Who lives for an hour is replaced for ever, and who is saved or asked for never comes back by itself.
+        if matches!(pool.lifecycle, Lifecycle::Stateful { .. }) {
+            pool.lifecycle = stateful(WEEK);
+        }
+        (pool.save_for_investigation, pool.verbs) = (0, Verbs::default());
+        let run_once = run_once && !matches!(pool.lifecycle, Lifecycle::Stateful { .. });
         let times = Times { run_once, start: seconds(start), ..EXAMPLE };
         let turn = |(mishap, jobs, rare): (Mishap, Vec<i64>, u8)| {
             Turn { mishap, jobs: if rare == 0 { jobs } else { Vec::new() } }

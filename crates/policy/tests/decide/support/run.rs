@@ -183,7 +183,9 @@ impl Run {
                 let operation = match action {
                     poolkeeper_policy::Action::Grow { operation, .. }
                     | poolkeeper_policy::Action::Remove { operation, .. } => Some(operation.clone()),
-                    poolkeeper_policy::Action::Disable { .. } => None,
+                    poolkeeper_policy::Action::Disable { .. }
+                    | poolkeeper_policy::Action::Save { .. }
+                    | poolkeeper_policy::Action::Unmark { .. } => None,
                 };
                 let failure = failure(poolkeeper_policy::FailureKind::Invalid);
                 Outcome::Failed { operation, binding: action.binding().clone(), failure }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
     Agent, AgentId, Blocked, Demand, Failure, InstanceId, JobRequest, OperationProgress, Orchestration,
-    PoolReason, Power, Provisioning, RequestId, ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
+    PoolReason, Power, Provisioning, RequestId, SavedMark, ScaleSet, Seen, SetView, Snapshot, Vm, VmId, Why,
 };
 
 use super::{monday, name};
@@ -50,6 +50,7 @@ pub(crate) fn agent(name: &str) -> Agent {
         created_at: Some(created_at),
         status_changed_at: Some(created_at),
         assigned: None,
+        maintained: false,
         last_finished_at: None,
         capabilities: BTreeMap::new(),
     }
@@ -120,6 +121,8 @@ pub(crate) struct Scene {
     pub(crate) flexible: BTreeSet<String>,
     pub(crate) headroom: BTreeMap<String, u32>,
     pub(crate) parallel_jobs: Option<u32>,
+    /// What the tags say, by scale set.
+    pub(crate) saved: BTreeMap<String, BTreeMap<VmId, SavedMark>>,
     /// Scale sets besides those of the machines; `d4` is always there.
     pub(crate) sets: Vec<String>,
 }
@@ -133,6 +136,7 @@ pub(crate) fn job(id: i64) -> JobRequest {
     JobRequest {
         id: RequestId(id),
         queued_at: Some(monday()),
+        assigned_at: None,
         agent: None,
         demands: Vec::new(),
         maintenance: false,
@@ -199,6 +203,13 @@ impl Scene {
         self
     }
 
+    /// The tags of a scale set say that this VM is saved.
+    pub(crate) fn saved(mut self, binding: &str, vm: &str) -> Self {
+        let mark = SavedMark { at: Some(monday()) };
+        self.saved.entry(binding.to_owned()).or_default().insert(VmId(vm.to_owned()), mark);
+        self
+    }
+
     /// Everything read at that time.
     pub(crate) fn seen(&self, at: Timestamp) -> Snapshot {
         let mut jobs = self.jobs.clone();
@@ -221,7 +232,12 @@ impl Scene {
             let capacity = capacity.unwrap_or(u32::try_from(staying).unwrap());
             let flexible = self.flexible.contains(binding);
             let orchestration = if flexible { Orchestration::Flexible } else { Orchestration::Uniform };
-            let scale_set = ScaleSet { capacity, computer_name_prefix: binding.to_owned(), orchestration };
+            let scale_set = ScaleSet {
+                capacity,
+                computer_name_prefix: binding.to_owned(),
+                orchestration,
+                saved: self.saved.get(binding).cloned().unwrap_or_default(),
+            };
             let view = SetView {
                 blocked: self.blocked.get(binding).cloned(),
                 scale_set: Seen::Fresh { value: scale_set, at },

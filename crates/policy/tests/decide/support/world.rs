@@ -1,13 +1,15 @@
 //! A tiny world in virtual time: machines that start, run jobs, are reimaged and go, and a server that hands jobs to
 //! any agent that is free, at the worst moment.
 
+mod tags;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{
     Action, Agent, AgentId, BindingName, Cause, FailureKind, InstanceId, JobRequest, Member,
-    OperationProgress, Orchestration, Outcome, Part, Power, Provisioning, Removal, RequestId, ScaleSet, Vm,
-    VmId,
+    OperationProgress, Orchestration, Outcome, Part, Power, Provisioning, Removal, RequestId, SavedMark,
+    ScaleSet, Vm, VmId,
 };
 
 use super::{
@@ -60,6 +62,8 @@ pub(crate) struct Set {
     pub(crate) flexible: bool,
     /// The capacity counts a VM that is being deleted until it is gone.
     pub(crate) lingers: bool,
+    /// Its tags.
+    pub(crate) saved: BTreeMap<VmId, SavedMark>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -216,6 +220,7 @@ impl World {
         let request = |job: &Job| JobRequest {
             id: job.id,
             queued_at: Some(job.queued_at),
+            assigned_at: None,
             agent: job.agent,
             demands: Vec::new(),
             maintenance: false,
@@ -229,9 +234,14 @@ impl World {
     }
 
     pub(crate) fn scale_set(&self, binding: &BindingName) -> ScaleSet {
-        let Set { capacity, flexible, .. } = self.sets[binding];
+        let &Set { capacity, flexible, .. } = &self.sets[binding];
         let orchestration = if flexible { Orchestration::Flexible } else { Orchestration::Uniform };
-        ScaleSet { capacity, computer_name_prefix: binding.0.clone(), orchestration }
+        ScaleSet {
+            capacity,
+            computer_name_prefix: binding.0.clone(),
+            orchestration,
+            saved: self.sets[binding].saved.clone(),
+        }
     }
 
     pub(crate) fn vms(&self, binding: &BindingName) -> Vec<Vm> {
@@ -264,6 +274,8 @@ impl World {
                 agent.enabled = false;
                 Outcome::Done
             }
+            Action::Save { binding, members } => self.save(binding, members),
+            Action::Unmark { binding, vms } => self.unmark(binding, vms),
             Action::Remove { operation, binding, removal, members } => {
                 let free: Vec<&Member> =
                     members.iter().filter(|member| self.release(binding, member)).collect();
@@ -370,7 +382,10 @@ impl World {
             | Cause::Disabled
             | Cause::BindingLeaves
             | Cause::PoolDeleted
-            | Cause::Existing => false,
+            | Cause::Existing
+            | Cause::Lifetime
+            | Cause::Asked
+            | Cause::Released => false,
         };
         if unhealthy && machine.healthy {
             self.wronged.push(machine.vm.vm_id.clone());

@@ -28,6 +28,11 @@ pub(super) fn scale_set(set: &ScaleSet) -> Value {
             "extensionProfile": {"extensions": extensions},
         },
     });
+    if model.priority == "Spot"
+        && let Some(profile) = properties.pointer_mut("/virtualMachineProfile").and_then(Value::as_object_mut)
+    {
+        profile.insert("evictionPolicy".into(), json!(model.eviction_policy));
+    }
     if let Some(properties) = properties.as_object_mut() {
         // A Flexible set may leave these out; a Uniform one always has them.
         let unless_flexible = |value: Value| (!set.is_flexible()).then_some(value);

@@ -77,17 +77,30 @@ pub(super) fn answer(world: &mut World, call: &Call, set: SetRef, rest: &[&str])
         (&Method::PUT, []) => return protect(world, call, set, number),
         (&Method::DELETE, []) => world.delete_instances(set, &[number]),
         (&Method::POST, ["reimage" | "reimageall"]) => world.reimage_instances(set, Some(&[number])),
+        (&Method::POST, ["simulateeviction"]) => return evict(world, set, number),
         (&Method::POST, [action]) => match power_action(action) {
             Some(action) => world.power(set, Some(&[number]), action),
             None => return Err(no_such_call("no such action")),
         },
         _ => {
             return Err(no_such_call(
-                "GET, PUT and DELETE of an instance, GET of its instanceView, and POST of reimage, deallocate, start, restart and poweroff",
+                "GET, PUT and DELETE of an instance, GET of its instanceView, and POST of reimage, deallocate, start, restart, poweroff and simulateEviction",
             ));
         }
     };
     started.map(|id| accepted(world, call, id)).map_err(|error| refusal(&error))
+}
+
+/// Azure takes a Spot VM back, at once: of when it does no documentation says more than "within 30 minutes".
+pub(super) fn evict(world: &mut World, set: SetRef, number: u64) -> Result<Reply, Reply> {
+    let model = world.set(set).map(|found| &found.spec.model);
+    let Some(policy) = model.filter(|model| model.priority == "Spot").map(|model| model.eviction_policy)
+    else {
+        let message = "Only virtual machines of Spot priority can be evicted.";
+        return Err(refuse(StatusCode::CONFLICT, "OperationNotAllowed", message));
+    };
+    world.evict(set, number, policy).map_err(|error| refusal(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// The VMs of a Flexible set are found in its resource group, not here.

@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{
-    body, cut, expands,
+    body, cut, expands, instance,
     meter::Target,
     operation::accepted,
     page, path,
@@ -73,13 +73,14 @@ fn handle(world: &mut World, call: &Call, set: SetRef, number: u64, rest: &[&str
         (&Method::DELETE, []) => world.delete_instances(set, &[number]),
         (&Method::POST, ["reimage"]) => world.reimage_instances(set, Some(&[number])),
         (&Method::POST, ["redeploy"]) => world.power(set, Some(&[number]), PowerAction::Restart),
+        (&Method::POST, ["simulateeviction"]) => return instance::evict(world, set, number),
         (&Method::POST, [action]) => match power_action(action) {
             Some(action) => world.power(set, Some(&[number]), action),
             None => return Err(no_such_call("no such action")),
         },
         _ => {
             return Err(no_such_call(
-                "GET and DELETE of a virtual machine, GET of its instanceView, and POST of reimage, deallocate, start, restart, redeploy and poweroff",
+                "GET and DELETE of a virtual machine, GET of its instanceView, and POST of reimage, deallocate, start, restart, redeploy, poweroff and simulateEviction",
             ));
         }
     };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Location id, area, resource and route of each resource, as the official clients know them.
-const LOCATIONS: [(&str, &str, &str, &str); 7] = [
+const LOCATIONS: [(&str, &str, &str, &str); 8] = [
     ("a8c47e17-4d56-4a56-92bb-de7ea7dc65be", TASKS, "pools", "_apis/{area}/{resource}/{poolId}"),
     (
         "e298ef32-5878-4cab-993c-043836571f42",
@@ -22,6 +22,12 @@ const LOCATIONS: [(&str, &str, &str, &str); 7] = [
         TASKS,
         "jobrequests",
         "_apis/{area}/pools/{poolId}/{resource}/{requestId}",
+    ),
+    (
+        "80572e16-58f0-4419-ac07-d19fde32195c",
+        TASKS,
+        "maintenancedefinitions",
+        "_apis/{area}/pools/{poolId}/{resource}/{definitionId}",
     ),
     ("dd3c938f-835b-4971-b99a-db75a47aad43", TASKS, "elasticpools", "_apis/{area}/{resource}/{poolId}"),
     ("e81700f7-3be2-46de-8624-2eb35882fcaa", "Location", "ResourceAreas", "_apis/{resource}/{areaId}"),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use rand::RngExt;
 use uuid::Uuid;
 
-use super::{AzureError, OperationError, OperationStatus};
+use super::{AzureError, OperationError};
 use crate::{
     spec::Distribution,
     world::{KilledBy, Provisioning, SetRef, Stage, World, event::Event},
@@ -71,17 +71,11 @@ impl World {
         if let Some(newer) = self.operations.get_mut(&operation) {
             newer.pending += moved;
         }
-        if let Some(older) = self.operations.get_mut(&older) {
-            older.pending = 0;
-            older.held = false;
-            older.error = Some(OperationError::preempted());
-            older.status = OperationStatus::Canceled;
-            older.ended_at = Some(self.now);
-        }
+        self.cancel_operation(older);
     }
 
     /// The platform chooses the highest numbers, but never those that are protected.
-    pub(super) fn shrink(&mut self, set: SetRef, by: u32, operation: Uuid) {
+    pub(super) fn shrink(&mut self, set: SetRef, by: u32, killer: KilledBy, operation: Uuid) {
         let Some(found) = self.sets.get_mut(set.0) else { return };
         if !found.is_flexible() {
             found.deleting = Some(operation);
@@ -96,7 +90,7 @@ impl World {
             .map(|instance| instance.id)
             .collect();
         for id in victims {
-            self.delete_vm(set, id, KilledBy::Capacity, operation);
+            self.delete_vm(set, id, killer, operation);
         }
     }
 }

@@ -16,12 +16,15 @@ use crate::{
 };
 
 /// Something that will happen when the fault that holds it up is over, so much later.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::world) struct Held {
     set: SetRef,
     delay: SignedDuration,
     event: Event,
 }
+
+/// More than anybody polls; without a bound a simulated year would fill the memory.
+const OPERATIONS_KEPT: usize = 10_000;
 
 /// How long a preempted operation looks alive.
 const PREEMPTED_AFTER: SignedDuration = SignedDuration::from_secs(10);
@@ -150,6 +153,29 @@ impl World {
         }
     }
 
+    /// Something newer has taken an operation's work away.
+    pub(in crate::world) fn cancel_operation(&mut self, id: Uuid) {
+        let Some(operation) = self.operations.get_mut(&id) else { return };
+        if operation.status != OperationStatus::InProgress {
+            return;
+        }
+        (operation.pending, operation.held) = (0, false);
+        operation.error = Some(OperationError::preempted());
+        operation.status = OperationStatus::Canceled;
+        operation.ended_at = Some(self.now);
+        self.forget_operations(id);
+    }
+
+    /// One more operation has ended: Azure answers for the latest ones alone.
+    fn forget_operations(&mut self, ended: Uuid) {
+        self.ended.push_back(ended);
+        if self.ended.len() > OPERATIONS_KEPT
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.operations.remove(&oldest);
+        }
+    }
+
     pub(super) fn end_if_done(&mut self, id: Uuid) {
         let Some(operation) = self.operations.get_mut(&id) else { return };
         if operation.pending > 0 || operation.held || operation.status != OperationStatus::InProgress {
@@ -162,6 +188,7 @@ impl World {
             None => OperationStatus::Succeeded,
         };
         let (set, kind, status) = (operation.set, operation.kind, operation.status);
+        self.forget_operations(id);
         if let Some(found) = self.sets.get_mut(set.0) {
             let concerns = kind == OperationKind::Update || !found.is_flexible();
             found.growing.take_if(|growing| *growing == id);

@@ -130,9 +130,14 @@ impl World {
     }
 
     /// The process on a VM dies without a word: the service believes in it for a while, and its job is lost.
-    pub(super) fn process_dies(&mut self, vm: VmRef, by: KilledBy) {
-        let instance = self.sets.get_mut(vm.set.0).and_then(|set| set.instances.get_mut(&vm.instance));
-        let Some(agent) = instance.and_then(|instance| instance.agent.take()) else { return };
+    pub(in crate::world) fn process_dies(&mut self, vm: VmRef, by: KilledBy) {
+        let found = self.sets.get_mut(vm.set.0).and_then(|set| set.instances.get_mut(&vm.instance));
+        let Some(instance) = found else { return };
+        let (agent, stray) = (instance.agent.take(), instance.stray.take());
+        if let Some((pool, request)) = stray {
+            self.kill(pool, request, by);
+        }
+        let Some(agent) = agent else { return };
         let session = self.process(agent).map(|process| process.session);
         self.end_process(agent, Some(by));
         let online = self.agent_mut(agent).is_some_and(|found| {

@@ -150,21 +150,20 @@ pub(in crate::http::arm) fn instance_view(set: &ScaleSet, instance: &Instance, n
 pub(in crate::http::arm) fn extension_views(set: &ScaleSet, instance: &Instance) -> Vec<Value> {
     let failure = instance.extension_failure();
     let mut names: Vec<&str> = set.spec.model.extensions.iter().map(String::as_str).collect();
-    if failure.is_some() && names.is_empty() {
-        names.push(set.extension());
-    }
+    let failed = set.failed_extension(instance);
+    names.extend(failed.filter(|failed| !names.contains(failed)));
     names
         .into_iter()
         .map(|name| {
             let (state, level, message) = match failure {
-                Some(error) if name == set.extension() => ("failed", "Error", error.message.as_ref()),
+                Some(error) if Some(name) == failed => ("failed", "Error", error.message.as_ref()),
                 Some(_) => ("transitioning", "Info", "Waits for another extension."),
                 None if instance.power == Power::Running => ("succeeded", "Info", "Enable succeeded."),
                 None => ("transitioning", "Info", "Waits for the VM."),
             };
             json!({
                 "name": name,
-                "type": format!("Microsoft.Azure.Extensions.{name}"),
+                "type": extension_type(name),
                 "typeHandlerVersion": "2.1",
                 "statuses": [{
                     "code": format!("ProvisioningState/{state}"),
@@ -175,4 +174,14 @@ pub(in crate::http::arm) fn extension_views(set: &ScaleSet, instance: &Instance)
             })
         })
         .collect()
+}
+
+/// The agent's extension is of another publisher than its name says.
+fn extension_type(name: &str) -> String {
+    match name {
+        "Microsoft.Azure.DevOps.Pipelines.Agent" => {
+            "Microsoft.VisualStudio.Services.TeamServicesAgentLinux".into()
+        }
+        name => format!("Microsoft.Azure.Extensions.{name}"),
+    }
 }
