@@ -12,7 +12,7 @@ use crate::{
 /// An operation that was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// Its id, as in [`Memory`].
+    /// Its id, as in [`Memory`](crate::Memory).
     pub operation: String,
     /// The scale set.
     pub binding: BindingName,
