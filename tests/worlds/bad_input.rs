@@ -62,7 +62,11 @@ pub(crate) fn of_pools(url: &str, elsewhere: &str) -> Vec<Case> {
         change["deletionPolicy"] = json!("Orphan");
         change
     };
-    let follows = |name| json!({"standby": {"agents": 0, "scheduleRef": {"name": name}}});
+    // A placeholder would be no mistake, but a write.
+    let follows = |name| {
+        let schedule = json!({"name": name});
+        json!({"standby": {"agents": 0, "scheduleRef": schedule}, "routing": {"placeholderAgents": "Never"}})
+    };
     let case = |name, reason, says, wrong, mend| Case { name, kind: "AgentPool", reason, says, wrong, mend };
     vec![
         case(
