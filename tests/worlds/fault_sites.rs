@@ -72,6 +72,8 @@ impl Site {
             "poolName": name, "maxAgents": most, "standby": {"agents": standby},
             "scaleIn": {"idleDelay": "0s"},
             "lifecycle": {"stateless": {"recycle": mode.recycle()}},
+            // All records are agents of VMs.
+            "routing": {"placeholderAgents": "Never"},
         });
         let credentials = json!({
             "type": "ServicePrincipal", "tenantID": TENANT, "clientID": CLIENT, "secretRef": {"name": "azure"},
