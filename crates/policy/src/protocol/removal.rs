@@ -125,7 +125,7 @@ impl Removing {
     fn read_agents(&mut self) -> Next {
         let (places, agents) = self.with_agent();
         if places.is_empty() {
-            return self.read_instances();
+            return self.go_on();
         }
         if mutant::is(Mutant::SkipReread) {
             self.asked = Asked::Records(places);
@@ -159,7 +159,7 @@ impl Removing {
         self.keep(places, &kept);
         let (places, agents) = self.with_agent();
         if places.is_empty() {
-            return self.read_instances();
+            return self.go_on();
         }
         self.asked = Asked::Records(places);
         Next::Calls(agents.into_iter().map(Call::DeleteAgent).collect())
@@ -178,26 +178,33 @@ impl Removing {
             });
         }
         self.keep(places, &kept);
-        self.read_instances()
+        self.go_on()
     }
 
     /// Whose record is gone goes on, whatever happened to the others.
-    fn read_instances(&mut self) -> Next {
+    fn go_on(&mut self) -> Next {
         if self.members.is_empty() {
             return match self.failure.take() {
                 Some(failure) => self.failed(failure),
                 None => self.refused(NOBODY_LEFT),
             };
         }
-        if mutant::is(Mutant::SkipInstance) {
+        self.list_again()
+    }
+
+    /// Instance ids may be reused; the VM id is not: the last look before the deed.
+    fn read_now(&mut self) -> Next {
+        if self.now.is_empty() {
             return self.list_again();
         }
+        if mutant::is(Mutant::SkipInstance) {
+            return self.remove();
+        }
         self.asked = Asked::Instances;
-        let ids = self.members.iter().map(|member| member.instance_id.clone());
+        let ids = self.now.iter().map(|member| member.instance_id.clone());
         Next::Calls(ids.map(Call::ReadInstance).collect())
     }
 
-    /// Instance ids may be reused; the VM id is not.
     fn instances(&mut self, answers: Vec<Answer>) -> Next {
         if let Some(Answer::Failed(failure)) =
             answers.iter().find(|answer| matches!(answer, Answer::Failed(_)))
@@ -205,10 +212,10 @@ impl Removing {
             return self.failed(failure.clone());
         }
         let mut answers = answers.into_iter();
-        self.members.retain(
+        self.now.retain(
             |member| matches!(answers.next(), Some(Answer::Instance(Some(vm))) if vm == member.vm_id),
         );
-        self.list_again()
+        self.remove()
     }
 
     /// Right before the deletion: a Flexible scale set's VMs are deleted a few at a time, and each few are listed anew.
@@ -219,7 +226,7 @@ impl Removing {
             return self.over();
         }
         if mutant::is(Mutant::SkipRelist) {
-            return self.remove();
+            return self.read_now();
         }
         self.asked = Asked::Names;
         one(Call::ListAgents)
@@ -236,7 +243,7 @@ impl Removing {
                 .unzip(),
         };
         if reserve.is_empty() {
-            return self.remove();
+            return self.read_now();
         }
         self.asked = Asked::Reserved(places);
         Next::Calls(reserve)
@@ -255,7 +262,7 @@ impl Removing {
             place += 1;
             !taken.contains(&(place - 1))
         });
-        self.remove()
+        self.read_now()
     }
 
     fn remove(&mut self) -> Next {
