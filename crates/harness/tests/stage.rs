@@ -43,7 +43,7 @@ async fn the_chart_gives_the_operator_what_it_needs_and_no_more() -> Result<()> 
     let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(operator.clone(), "default");
     assert_forbidden(&pods.create(&PostParams::default(), &pod).await);
 
-    let rights: [(&str, &str, &str, bool); 16] = [
+    let rights: [(&str, &str, &str, bool); 17] = [
         ("poolkeeper.dev", "agentpools", "patch", true),
         ("poolkeeper.dev", "agentpools/status", "patch", true),
         ("poolkeeper.dev", "scalesetbindings/status", "patch", true),
