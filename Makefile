@@ -75,10 +75,10 @@ clients: ## Microsoft's clients for the tests, once, into a cache
 	@tests/clients/setup.sh
 
 .PHONY: soak
-soak: ## a million simulated jobs under random faults: make soak JOBS=1000000 SEED=1
+soak: ## a million simulated jobs under random faults, and 100,000 short worlds: make soak JOBS= WORLDS= SEED=
 	$(call step,building the soak)
 	@cargo build --release --package poolkeeper-proof --bin soak
-	@JOBS="$(or $(JOBS),1000000)" SEED="$(or $(SEED),1)" $(target)/release/soak
+	@JOBS="$(or $(JOBS),1000000)" WORLDS="$(or $(WORLDS),100000)" SEED="$(or $(SEED),1)" $(target)/release/soak
 
 .PHONY: bench
 bench: ## how long a decision takes

@@ -98,6 +98,7 @@ pub(crate) fn after(memory: &Memory, tick: Tick) -> Memory {
     memory.staircase = Staircase::from_stairs(stairs);
     memory.sightings.values_mut().for_each(|sighting| older(&mut sighting.since));
     memory.differs_since.values_mut().for_each(older);
+    memory.failed_growths.values_mut().for_each(|(until, _)| older(until));
     memory.readable_since.iter_mut().for_each(older);
     memory.unread_since.iter_mut().for_each(older);
     memory

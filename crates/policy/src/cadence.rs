@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    gate::DIFFERENCE_PATIENCE,
     instance::after,
     memory::Memory,
     plan::Action,
@@ -80,9 +79,7 @@ pub(crate) fn set(
     // Its own controller reads a blocked one, and tells when it is free.
     let retry = if view.blocked.is_some() { LIST_QUIET } else { RETRY };
     let next = |seen: Option<Timestamp>, interval| seen.map_or(after(now, retry), |at| after(at, interval));
-    let differs =
-        memory.differs_since.get(binding).is_some_and(|since| now < after(*since, DIFFERENCE_PATIENCE));
-    let list_interval = if moving || differs { LIST_MOVING } else { LIST_QUIET };
+    let list_interval = if moving || !memory.is_settled(binding, now) { LIST_MOVING } else { LIST_QUIET };
     (next(view.scale_set.fresh_at(), SET), next(view.instances.fresh_at(), list_interval))
 }
 

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use crate::{
     gate,
-    instance::after,
     inventory::Inventory,
     memory::Memory,
     pool::{Binding, DeletionPolicy, Mode, Pool},
@@ -21,13 +20,12 @@ pub(crate) fn is_over(
     now: Timestamp,
 ) -> bool {
     let seen_empty = |binding: &Binding| {
-        let differs = memory.differs_since.get(&binding.name);
-        let settled = differs.is_none_or(|since| now >= after(*since, gate::DIFFERENCE_PATIENCE));
         let never_ours = |set: &SetView| {
             set.blocked.as_ref().is_some_and(|blocked| blocked.pending) && set.instances.latest().is_none()
         };
         let set = seen.sets.get(&binding.name);
-        settled && set.is_some_and(|set| never_ours(set) || gate::just_listed(set, now))
+        memory.is_settled(&binding.name, now)
+            && set.is_some_and(|set| never_ours(set) || gate::just_listed(set, now))
     };
     match pool.deletion {
         None => false,

@@ -47,6 +47,8 @@ pub enum FailureKind {
     Unreachable,
     /// The service does not accept what was asked, or answers what nobody understands.
     Invalid,
+    /// The VM is there, and what Azure runs on it at its start, such as an extension, has failed: a matter of its image.
+    StartFailed,
     /// No end was seen by the deadline.
     NeverEnded,
 }
@@ -66,6 +68,7 @@ impl FailureKind {
             Self::Refused => "Refused",
             Self::Unreachable => "Unreachable",
             Self::Invalid => "Invalid",
+            Self::StartFailed => "StartFailed",
             Self::NeverEnded => "NeverEnded",
         }
     }
@@ -83,6 +86,7 @@ impl FailureKind {
             | Self::Refused
             | Self::Unreachable
             | Self::Invalid
+            | Self::StartFailed
             | Self::NeverEnded => LimitedBy::Hold,
         }
     }
@@ -101,6 +105,7 @@ impl FailureKind {
             | Self::Refused
             | Self::Unreachable
             | Self::Invalid
+            | Self::StartFailed
             | Self::NeverEnded => PoolReason::BindingsBlocked,
         }
     }
@@ -118,6 +123,7 @@ impl FailureKind {
             Self::Refused => BindingReason::PermissionDenied,
             Self::Unreachable => BindingReason::Unreachable,
             Self::Invalid => BindingReason::WriteRefused,
+            Self::StartFailed => BindingReason::FailedStarts,
         }
     }
 
@@ -133,6 +139,7 @@ impl FailureKind {
             | Self::Refused
             | Self::Unreachable
             | Self::Invalid
+            | Self::StartFailed
             | Self::NeverEnded => HoldReason::WriteRefused,
         }
     }
@@ -148,13 +155,18 @@ impl FailureKind {
             | Self::SubnetFull
             | Self::Throttled
             | Self::Refused => true,
-            Self::Conflict | Self::Preempted | Self::Unreachable | Self::Invalid | Self::NeverEnded => false,
+            Self::Conflict
+            | Self::Preempted
+            | Self::Unreachable
+            | Self::Invalid
+            | Self::StartFailed
+            | Self::NeverEnded => false,
         }
     }
 
     /// Whether it makes the next wait longer: being asked to wait, or giving way to a newer operation, is no failure.
     pub(crate) fn counts(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Preempted | Self::NeverEnded)
+        !matches!(self, Self::Throttled | Self::Preempted | Self::StartFailed | Self::NeverEnded)
     }
 
     /// Whether a failure of this kind after one of the other goes on with its doubling.
@@ -175,7 +187,7 @@ impl FailureKind {
             Self::Throttled => (60, 60),
             Self::Conflict => (10, 120),
             // The newer operation, or the deadline, has been the wait.
-            Self::Preempted | Self::NeverEnded => (0, 0),
+            Self::Preempted | Self::StartFailed | Self::NeverEnded => (0, 0),
             Self::Refused => (60, 600),
             Self::Unreachable | Self::Invalid => (10, 300),
         };

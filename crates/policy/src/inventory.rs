@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
-    gate::DIFFERENCE_PATIENCE,
-    instance::{self, Counts, Instance, State, after},
+    instance::{self, Counts, Instance, State},
     join::{Joined, join},
     memory::{Memory, Sighting},
     pool::{Binding, BindingName, Pool},
@@ -137,10 +136,10 @@ impl Inventory {
     pub(crate) fn taken(&self, memory: &Memory, ordered: &BTreeMap<BindingName, u32>, now: Timestamp) -> u32 {
         let of_set = |(name, figures): (&BindingName, &Figures)| {
             let ordered = ordered.get(name).copied().unwrap_or(0);
-            let young =
-                memory.differs_since.get(name).is_some_and(|since| now < after(*since, DIFFERENCE_PATIENCE));
             let lacks = figures.gap().saturating_sub(figures.leaving);
-            if young { ordered.max(lacks) } else { ordered }
+            let failed = memory.failed_growths.get(name).map_or(0, |(_, target)| *target);
+            let made = failed.saturating_sub(figures.members.unwrap_or(0));
+            if memory.is_settled(name, now) { ordered } else { ordered.max(lacks).max(made) }
         };
         let beyond = self.sets.iter().map(of_set).fold(self.unlisted, u32::saturating_add);
         self.counts.total().saturating_add(beyond)

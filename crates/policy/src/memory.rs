@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     failure::Backoff,
+    gate::DIFFERENCE_PATIENCE,
     instance::{Instance, State, after},
     pool::BindingName,
     reason::BindingReason,
@@ -50,6 +51,8 @@ pub struct Memory {
     pub unread_since: Option<Timestamp>,
     /// Since when a set's capacity differs from its members.
     pub differs_since: BTreeMap<BindingName, Timestamp>,
+    /// Growths that have failed: lists of before then may lack VMs that they have made, up to so many members.
+    pub failed_growths: BTreeMap<BindingName, (Timestamp, u32)>,
     /// Bindings on which nothing is created for a while.
     pub backoffs: BTreeMap<BindingName, Backoff>,
     /// Bindings on which nothing is disabled, deleted or reimaged for a while.
@@ -198,6 +201,13 @@ pub struct Step {
 }
 
 impl Memory {
+    /// The list of a scale set is what is there: its capacity says the same, or has said otherwise for long enough.
+    pub(crate) fn is_settled(&self, binding: &BindingName, now: Timestamp) -> bool {
+        let differs = self.differs_since.get(binding);
+        !self.failed_growths.contains_key(binding)
+            && differs.is_none_or(|since| now >= after(*since, DIFFERENCE_PATIENCE))
+    }
+
     /// VMs of scale sets that have not been listed since the start: they count against the maximum.
     pub(crate) fn unlisted(&self, seen: &Snapshot) -> u32 {
         let unlisted =
@@ -221,6 +231,7 @@ impl Memory {
             readable_since,
             unread_since,
             differs_since,
+            failed_growths,
             backoffs,
             removal_backoffs,
             vm_backoffs,
@@ -245,6 +256,7 @@ impl Memory {
             readable_since: *readable_since,
             unread_since: *unread_since,
             differs_since: differs_since.clone(),
+            failed_growths: failed_growths.clone(),
             backoffs: backoffs.clone(),
             removal_backoffs: removal_backoffs.clone(),
             vm_backoffs: vm_backoffs.clone(),
@@ -331,6 +343,10 @@ impl Memory {
         for (binding, backoff) in &mut self.backoffs {
             backoff.relieve(seen.sets.get(binding).and_then(|set| set.headroom), now);
         }
+        self.failed_growths.retain(|binding, (until, _)| {
+            let set = seen.sets.get(binding);
+            set.is_some_and(|set| set.instances.as_of().is_none_or(|at| at < *until))
+        });
         self.differs_since.retain(|binding, _| differing.contains(binding));
         for binding in differing {
             if !self.differs_since.contains_key(*binding) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    failure::Backoff,
+    failure::{Backoff, FailureKind},
     gate::DIFFERENCE_PATIENCE,
     instance::{Instance, State, after},
     inventory::Inventory,
@@ -43,26 +43,36 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
     for operation in &mut memory.operations {
         let grows = creates(operation);
         match seen.operations.get(&operation.id).filter(|_| operation.url.is_some()) {
+            Some(progress) if is_carried_out(progress) => {
+                if grows {
+                    // What still fitted into a quota says nothing about the rest.
+                    let ends = |backoff: &Backoff| operation.started_at >= backoff.until;
+                    if memory.backoffs.get(&operation.binding).is_some_and(ends) {
+                        memory.backoffs.remove(&operation.binding);
+                    }
+                    operation.deadline = operation.deadline.min(after(now, LIST_LAG));
+                }
+                if !matches!(operation.kind, OperationKind::Delete(_)) {
+                    // Told once; from here on the VMs tell.
+                    operation.url = Some(String::new());
+                }
+            }
             Some(OperationProgress::Failed(failure)) => {
                 // Azure ends a growth as failed when a newer one takes its place; the newer one tells.
                 let replaced = newest.get(&operation.binding).is_some_and(|at| *at > operation.started_at);
                 if !(grows && replaced) {
                     let vms = operation.kind.vms().to_vec();
-                    failed.push((operation.binding.clone(), grows, vms, failure.clone()));
+                    let target = match operation.kind {
+                        OperationKind::Create { target, .. } => Some(target),
+                        OperationKind::Delete(_) | OperationKind::Reimage(_) => None,
+                    };
+                    failed.push((operation.binding.clone(), target, vms, failure.clone()));
                     ended_steps.extend(grows.then_some(operation.started_at));
                 }
                 // What is left of a removal is an intent again: its agent records are gone, its VMs are not.
                 operation.url = None;
             }
-            Some(OperationProgress::Succeeded) if grows => {
-                // What still fitted into a quota says nothing about the rest.
-                let ends = |backoff: &Backoff| operation.started_at >= backoff.until;
-                if memory.backoffs.get(&operation.binding).is_some_and(ends) {
-                    memory.backoffs.remove(&operation.binding);
-                }
-                operation.deadline = operation.deadline.min(after(now, LIST_LAG));
-            }
-            Some(OperationProgress::Succeeded | OperationProgress::InProgress) => {}
+            Some(OperationProgress::InProgress | OperationProgress::Succeeded) => {}
             // A growth that was never confirmed is no step; if Azure has it all the same, the capacity shows it.
             None => ended_steps.extend((grows && operation.url.is_none()).then_some(operation.started_at)),
         }
@@ -82,22 +92,32 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
             members.saturating_sub(u32::try_from(going).unwrap_or(u32::MAX)) < target
         })
     };
+    // A list of before the deadline cannot say that nothing came.
+    let looked = |operation: &Operation| {
+        let listed = seen.sets.get(&operation.binding).and_then(|set| set.instances.as_of());
+        now >= operation.deadline && listed.is_some_and(|at| at >= operation.deadline)
+    };
     let mut lost = Vec::new();
     memory.operations.retain(|operation| {
-        let succeeded = seen.operations.get(&operation.id) == Some(&OperationProgress::Succeeded);
-        lost.extend((!succeeded && is_lost(operation, seen, now)).then(|| told(operation)));
-        match operation.kind {
+        let succeeded = seen.operations.get(&operation.id).is_some_and(is_carried_out);
+        let stays = match operation.kind {
             OperationKind::Create { target, .. } => operation.url.as_ref().is_some_and(|url| {
                 let ended = succeeded || url.is_empty();
-                now < operation.deadline && (!ended || unlisted(&operation.binding, target))
+                !looked(operation) && (!ended || unlisted(&operation.binding, target))
             }),
             OperationKind::Delete(_) => now < operation.deadline,
             // The deadline of a reimage is judged with its VM.
             OperationKind::Reimage(_) => true,
-        }
+        };
+        lost.extend((!stays && !succeeded && is_lost(operation, seen, now)).then(|| told(operation)));
+        stays
     });
     memory.step.take_if(|step| ended_steps.contains(&step.started_at));
-    for (binding, grows, vms, failure) in failed {
+    for (binding, target, vms, failure) in failed {
+        let grows = target.is_some();
+        if let Some(target) = target {
+            memory.failed_growths.insert(binding.clone(), (after(now, LIST_LAG), target));
+        }
         if grows && let Ok(long_ago) = now.checked_sub(DIFFERENCE_PATIENCE) {
             // Azure has said that the rest does not come: capacity and list differ for good, and nobody waits for it.
             memory.differs_since.insert(binding.clone(), long_ago);
@@ -109,6 +129,16 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
         }
     }
     lost
+}
+
+/// Azure has done what was asked, for all VMs. Those that do not start are judged one by one, like any other: a reimage
+/// that was tried again for one of them would take the others with it, and their agents may be starting.
+fn is_carried_out(progress: &OperationProgress) -> bool {
+    match progress {
+        OperationProgress::Succeeded => true,
+        OperationProgress::Failed(failure) => failure.kind == FailureKind::StartFailed,
+        OperationProgress::InProgress => false,
+    }
 }
 
 /// How the VMs of a scale set are operated on; one at a time where that is not known.
@@ -177,7 +207,7 @@ pub(crate) fn finish_removals(
     let mut lost = Vec::new();
     for operation in &memory.operations {
         let reimages = matches!(operation.kind, OperationKind::Reimage(_)) && operation.url.is_some();
-        let ended = seen.operations.get(&operation.id) == Some(&OperationProgress::Succeeded);
+        let ended = operation.url.as_ref().is_some_and(String::is_empty);
         let over = now >= operation.deadline && operation.kind.vms().iter().any(given_up);
         if reimages && over && !ended && memory.lost.insert(operation.id.clone()) {
             lost.push(told(operation));

@@ -147,6 +147,7 @@ impl Memory {
             | FailureKind::Conflict
             | FailureKind::Preempted
             | FailureKind::Invalid
+            | FailureKind::StartFailed
             | FailureKind::NeverEnded => {
                 for vm in vms {
                     put(&mut self.vm_backoffs, vm, failure.clone(), now);

@@ -3,11 +3,11 @@
 //! answers on.
 //!
 //! To end the life of an agent: the scale set must be ours; the agent is read again (no request assigned, disabled or
-//! offline) and its record deleted, which Azure DevOps refuses while a job runs; the instance is read again and must
-//! still be the same VM; the agents are listed again, and a name that is back keeps its VM; the name of a VM without an
-//! agent is reserved by a disabled record, so that an agent that starts late gets no job; only then is the VM deleted or
-//! reimaged. What remains is the time of that last call, for a VM whose agent registers anew in just that moment although
-//! its record was deleted, or whose reservation the service refuses.
+//! offline) and its record deleted, which Azure DevOps refuses while a job runs; the agents are listed again, and a name
+//! that is back keeps its VM; the name of a VM without an agent is reserved by a disabled record, so that an agent that
+//! starts late gets no job (until a reimage is accepted, or the VM is gone); the instance is read again and must still be the same VM; only then is the VM deleted or
+//! reimaged. What remains is the time of those last two calls, for a VM whose agent registers anew in just that moment
+//! although its record was deleted, or whose reservation the service refuses.
 
 mod record;
 mod removal;
@@ -57,6 +57,8 @@ pub enum Call {
     ListAgents,
     /// Register a disabled agent of this name, if there is none: whoever registers under it later takes no job.
     Reserve(Register),
+    /// Delete a record that was registered by `Reserve`.
+    Release(AgentId),
     /// Register an agent that never comes online.
     Register(Register),
     /// Give an agent's record these user capabilities.
@@ -76,6 +78,7 @@ impl Call {
             | Self::Disable(_)
             | Self::DeleteAgent(_)
             | Self::Reserve(_)
+            | Self::Release(_)
             | Self::Register(_)
             | Self::Describe(..) => true,
         }
@@ -95,6 +98,8 @@ pub enum Answer {
     Instance(Option<VmId>),
     /// The write is done; a record that is gone already is deleted too.
     Done,
+    /// To `Reserve`, where it is done and the record's id is known.
+    Reserved(AgentId),
     /// The operation was accepted; Azure reports at the URL, if it gave one.
     Accepted(Option<String>),
     /// To `DeleteAgent`: a job runs.

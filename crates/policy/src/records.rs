@@ -137,7 +137,8 @@ pub(crate) fn left(pool: &Pool, seen: &Snapshot, memory: &Memory) -> bool {
     let is_ours = |agent: &Agent| {
         let gone = memory.records.names.get(folded(&agent.name).as_ref()).copied().flatten();
         let held = agent.capabilities.contains_key(RESERVED);
-        !agent.online && (placeholders::is_of(pool, agent) || held || gone.is_some())
+        let named = gone.is_some() || ghosts::counted(pool, seen, &agent.name);
+        !agent.online && (placeholders::is_of(pool, agent) || held || named)
     };
     seen.agents.latest().into_iter().flatten().any(is_ours)
 }

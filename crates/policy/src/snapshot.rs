@@ -42,6 +42,14 @@ impl<T> Seen<T> {
         }
     }
 
+    /// The time of the value, however old it is.
+    pub fn as_of(&self) -> Option<Timestamp> {
+        match self {
+            Self::Fresh { at, .. } => Some(*at),
+            Self::Missing { last, .. } => last.as_ref().map(|(_, at)| *at),
+        }
+    }
+
     /// Why the source is missing.
     pub fn why(&self) -> Option<&Why> {
         match self {

@@ -315,6 +315,38 @@ fn a_ghost_goes_only_where_everything_says_so(
     assert_eq!(!forgotten(&passes.look(&left)).is_empty(), goes);
 }
 
+/// Azure may count an evicted VM for good.
+#[test]
+fn a_capacity_that_is_wrong_for_long_keeps_no_ghost() {
+    let mut passes = Passes::of(pool(0));
+    passes.pool.mode = Mode::Paused;
+    passes.pool.deletion = Some(DeletionPolicy::Drain);
+    let left = scene([]).foreign(abandoned("d400001c")).capacity("d4", 1);
+    for _ in 0..30 {
+        assert_eq!(forgotten(&passes.look(&left)), []);
+        passes.wait(seconds(10));
+    }
+    assert_eq!(forgotten(&passes.look(&left)), [("d400001c", RecordCause::Ghost)]);
+}
+
+/// Its VM is gone, and Azure DevOps ends its job when the lock is over; a restarted operator knows it by its name alone.
+#[test]
+fn a_drain_waits_for_the_job_of_a_vm_that_is_gone() {
+    let mut passes = Passes::of(pool(0));
+    passes.pool.deletion = Some(DeletionPolicy::Drain);
+    let busy = Agent { assigned: Some(poolkeeper_policy::RequestId(9)), ..abandoned("d400001c") };
+    let mut left = scene([]).foreign(busy);
+    left.jobs.push(poolkeeper_policy::JobRequest { agent: Some(left.agents[0].id), ..scene::job(9) });
+    let plan = passes.look(&left);
+    assert_eq!((forgotten(&plan), plan.drained), (vec![], false));
+    let over = scene([]).foreign(abandoned("d400001c"));
+    passes.wait(seconds(10));
+    let plan = passes.look(&over);
+    assert_eq!((forgotten(&plan), plan.drained), (vec![("d400001c", RecordCause::Ghost)], false));
+    passes.wait(seconds(10));
+    assert!(passes.look(&scene([])).drained);
+}
+
 #[test]
 fn missing_and_old_sources_take_no_record_away() {
     let left = scene([]).foreign(abandoned("d400001c"));

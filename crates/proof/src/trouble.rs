@@ -142,8 +142,14 @@ impl Trouble {
             }
             self.image_until = Timestamp::MAX;
         }
-        if stage.raised_by_others.is_some_and(|at| now.duration_since(at) > SignedDuration::from_mins(10)) {
-            stage.raised_by_others = None;
+        if let Some(at) = stage.raised_by_others {
+            // Nobody can know of them while the scale sets cannot be read.
+            let reads = |name| operator.view.set_view(&stage.world, name).instances.fresh_at().is_some();
+            if stage.blind != Blind::default() || !operator.view.bindings.keys().all(reads) {
+                stage.raised_by_others = Some(now);
+            } else if now.duration_since(at) > SignedDuration::from_mins(10) {
+                stage.raised_by_others = None;
+            }
         }
         if now < self.next {
             return;
@@ -151,6 +157,12 @@ impl Trouble {
         self.plan(now);
         let Some(hazard) = pick(&mut self.rng, &self.kinds) else { return };
         if self.happens(hazard, stage, operator, now) {
+            if stage.trace {
+                println!(
+                    "    {now} {hazard:?}; blind until {}, quiet from {}",
+                    self.blind_until, self.quiet_from
+                );
+            }
             *self.counts.entry(hazard).or_default() += 1;
         }
     }
@@ -264,6 +276,10 @@ impl Trouble {
             Hazard::PersonShrinks => {
                 let Some(found) = stage.world.set(set) else { return false };
                 let capacity = found.capacity.saturating_sub(self.rng.random_range(1..3));
+                // Azure makes the VMs that the capacity counted and that were not there.
+                if capacity > found.members() {
+                    stage.raised_by_others = Some(now);
+                }
                 return stage.world.by_hand(set, By::Capacity(capacity)).is_ok();
             }
             Hazard::PersonToggles => {

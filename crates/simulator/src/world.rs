@@ -42,6 +42,7 @@ pub use maintenance::{MaintenanceDefinition, MaintenanceError};
 pub use operation::{Operation, OperationError, OperationKind, OperationStatus, PowerAction};
 pub use pool::Pool;
 pub use request::{JobRequest, JobResult, JobSpec};
+pub(crate) use scale_set::EXTENSION_FAILED;
 pub use scale_set::{Instance, Power, Protection, Provisioning, ScaleSet};
 pub use tally::{Busiest, Call, CallCount, KilledBy, Tally, Waits};
 pub(crate) use throttle::{Charge, Door, Empty};

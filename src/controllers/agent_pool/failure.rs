@@ -30,8 +30,8 @@ fn of_fault(found: &Fault, missing: u32) -> Option<FailureKind> {
         Fault::Conflict | Fault::MarkedForDeletion => FailureKind::Conflict,
         Fault::Preempted => FailureKind::Preempted,
         Fault::Forbidden | Fault::Unauthenticated => FailureKind::Refused,
-        // A VM whose extension failed is there, and counts as one that failed to start.
-        Fault::NotFound | Fault::Extension | Fault::Invalid => FailureKind::Invalid,
+        Fault::Extension => FailureKind::StartFailed,
+        Fault::NotFound | Fault::Invalid => FailureKind::Invalid,
         Fault::Other => return None,
     })
 }

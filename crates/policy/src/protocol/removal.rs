@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     plan::{Member, Removal},
     pool::BindingName,
-    snapshot::VmId,
+    snapshot::{AgentId, VmId},
 };
 
 /// As many as are deleted at once, so that the list is never older than one call.
@@ -27,6 +27,8 @@ pub(super) struct Removing {
     flexible: bool,
     /// A call about one agent or VM failed; the others go on.
     failure: Option<Failure>,
+    /// Records that hold the names of VMs which are reimaged: those will register anew.
+    held: Vec<AgentId>,
     /// Flexible: what Azure has accepted, and what it has not.
     parts: Vec<Part>,
     left: Vec<VmId>,
@@ -46,6 +48,8 @@ enum Asked {
     /// Those whose names are reserved, by their place in `now`.
     Reserved(Vec<usize>),
     Removed,
+    /// The names are free again, and this is the end.
+    Released(Box<End>),
 }
 
 impl Removing {
@@ -63,6 +67,7 @@ impl Removing {
             now: Vec::new(),
             flexible: false,
             failure: None,
+            held: Vec::new(),
             parts: Vec::new(),
             left: Vec::new(),
             asked: Asked::Nothing,
@@ -70,6 +75,16 @@ impl Removing {
     }
 
     pub(super) fn next(&mut self, answers: Vec<Answer>) -> Next {
+        match self.step(answers) {
+            Next::End(end) if !self.held.is_empty() => {
+                self.asked = Asked::Released(Box::new(end));
+                Next::Calls(self.held.drain(..).map(Call::Release).collect())
+            }
+            next => next,
+        }
+    }
+
+    fn step(&mut self, answers: Vec<Answer>) -> Next {
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
             Asked::Nothing => {
                 self.asked = Asked::Set;
@@ -96,6 +111,8 @@ impl Removing {
             Asked::Instances => self.instances(answers),
             Asked::Reserved(places) => self.reserved(&places, answers),
             Asked::Removed => self.removed(answers),
+            // A name that stays held costs its VM, which then goes without a job.
+            Asked::Released(end) => Next::End(*end),
         }
     }
 
@@ -103,8 +120,15 @@ impl Removing {
         refused(Some(self.operation.clone()), why)
     }
 
-    fn failed(&self, failure: Failure) -> Next {
-        failed(Some(self.operation.clone()), self.binding.clone(), failure)
+    /// What Azure has accepted so far stays known.
+    fn failed(&mut self, failure: Failure) -> Next {
+        if self.parts.is_empty() {
+            return failed(Some(self.operation.clone()), self.binding.clone(), failure);
+        }
+        let waiting = self.now.drain(..).chain(self.members.drain(..));
+        self.left.extend(waiting.map(|member| member.vm_id));
+        self.failure = Some(failure);
+        self.over()
     }
 
     /// Leaves those out for which the answer, in the order of `places`, is not `true`.
@@ -234,14 +258,10 @@ impl Removing {
 
     fn names(&mut self, names: &[String]) -> Next {
         self.now.retain(|member| !names.iter().any(|name| name.eq_ignore_ascii_case(&member.computer_name)));
-        let (places, reserve): (Vec<usize>, Vec<Call>) = match self.removal {
-            // A reimaged machine registers under its name again.
-            Removal::Reimage => (Vec::new(), Vec::new()),
-            Removal::Delete => (self.now.iter().enumerate())
-                .filter(|(_, member)| member.agent.is_none())
-                .map(|(place, member)| (place, Call::Reserve(Register::reservation(&member.computer_name))))
-                .unzip(),
-        };
+        let (places, reserve): (Vec<usize>, Vec<Call>) = (self.now.iter().enumerate())
+            .filter(|(_, member)| member.agent.is_none())
+            .map(|(place, member)| (place, Call::Reserve(Register::reservation(&member.computer_name))))
+            .unzip();
         if reserve.is_empty() {
             return self.read_now();
         }
@@ -251,6 +271,11 @@ impl Removing {
 
     /// Who has registered meanwhile stays. Where the service takes no such record, the list must do.
     fn reserved(&mut self, places: &[usize], answers: Vec<Answer>) -> Next {
+        if self.removal == Removal::Reimage {
+            let held =
+                |answer: &Answer| if let Answer::Reserved(agent) = answer { Some(*agent) } else { None };
+            self.held.extend(answers.iter().filter_map(held));
+        }
         let taken: Vec<usize> = places
             .iter()
             .zip(answers)

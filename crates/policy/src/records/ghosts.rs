@@ -85,7 +85,7 @@ fn long_unused(agent: &Agent, now: Timestamp) -> bool {
 }
 
 /// A Uniform scale set of this pool gives such names. Those of Flexible ones end at random: a word could be one.
-fn counted(pool: &Pool, seen: &Snapshot, name: &str) -> bool {
+pub(super) fn counted(pool: &Pool, seen: &Snapshot, name: &str) -> bool {
     pool.bindings.iter().any(|binding| {
         let set = seen.sets.get(&binding.name).and_then(|set| set.scale_set.latest());
         let uniform = set.filter(|set| set.orchestration == Orchestration::Uniform);
@@ -125,7 +125,10 @@ pub(super) fn find(
     sets.retain(|(_, set)| !never_ours(set));
     let whole = |name: &BindingName| {
         let set = inventory.set(name);
-        set.members.is_some() && set.capacity.is_some_and(|capacity| set.fits(capacity))
+        let fits = set.capacity.is_some_and(|capacity| set.fits(capacity));
+        // A capacity that counts an evicted VM for good says nothing about who is there.
+        set.members.is_some()
+            && (fits || (memory.differs_since.contains_key(name) && memory.is_settled(name, now)))
     };
     let creates = |kind: &OperationKind| matches!(kind, OperationKind::Create { .. });
     let growing = memory.operations.iter().any(|operation| creates(&operation.kind));

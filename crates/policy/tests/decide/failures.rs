@@ -309,3 +309,68 @@ fn a_reimage_that_never_ends_is_lost_once_however_long_its_vm_stays() {
     }
     assert_eq!(told, 1);
 }
+
+/// `a` and `b` are reimaged together, and Azure reports a failure because of one of them.
+fn reimaged_together(kind: FailureKind) -> (Passes, crate::support::Scene) {
+    let mut passes = Passes::of(&pool());
+    let used = scene([machine("a").used().offline(), machine("b").used().offline()]);
+    assert_eq!(reimaged(&passes.look(&used)).len(), 2);
+    passes.accepted();
+    let operation = passes.memory.operations[0].id.clone();
+    passes.wait(seconds(10));
+    let failed = OperationProgress::Failed(failure(kind));
+    (passes, scene([machine("a"), machine("b")]).operation(&operation, failed))
+}
+
+#[test]
+fn a_start_that_fails_after_a_reimage_takes_no_other_vm_with_it() {
+    let (mut passes, scene) = reimaged_together(FailureKind::StartFailed);
+    let plan = passes.watch(&scene, minutes(9));
+    assert_eq!((reimaged(&plan), deleted(&plan), plan.memory.removal_backoffs.len()), (vec![], vec![], 0));
+    // One comes online in time; the other goes like any that does not start.
+    let late = crate::support::Scene { machines: vec![machine("a").idle(), machine("b")], ..scene };
+    passes.wait(minutes(1));
+    let plan = passes.look(&late);
+    assert_eq!(deleted(&plan), [("b", poolkeeper_policy::Cause::FailedToStart)]);
+}
+
+#[test]
+fn a_reimage_that_was_not_carried_out_is_tried_again() {
+    let (mut passes, scene) = reimaged_together(FailureKind::Preempted);
+    assert_eq!(reimaged(&passes.look(&scene)).len(), 0, "writes to a scale set keep their distance");
+    passes.wait(seconds(20));
+    assert_eq!(reimaged(&passes.look(&scene)).len(), 2);
+}
+
+#[test]
+fn an_image_that_does_not_start_makes_no_growth_wait() {
+    let mut passes = Passes::of(&standby(1));
+    let _ = passes.look(&scene([]));
+    passes.accepted();
+    let operation = passes.memory.operations[0].id.clone();
+    passes.wait(seconds(10));
+    let failed = OperationProgress::Failed(failure(FailureKind::StartFailed));
+    let one = scene([machine("a")]).queued(1).operation(&operation, failed);
+    let plan = passes.look(&one);
+    assert_eq!((grown(&plan), plan.memory.backoffs.len()), (1, 0));
+}
+
+/// Azure has failed after it had made VMs that the list does not show yet.
+#[test]
+fn what_a_failed_growth_may_have_made_counts_for_a_minute() {
+    let mut pool = two_sets();
+    (pool.max_agents, pool.standby.agents) = (2, 2);
+    let mut passes = Passes::of(&pool);
+    let both = || scene([]).set("spot");
+    assert_eq!(growths(&passes.look(&both())), [("spot", 2)]);
+    passes.accepted();
+    let operation = passes.memory.operations[0].id.clone();
+    passes.wait(seconds(10));
+    let failed = OperationProgress::Failed(failure(FailureKind::Allocation));
+    let short = || both().capacity("spot", 2);
+    assert_eq!(growths(&passes.look(&short().operation(&operation, failed))), []);
+    passes.wait(seconds(40));
+    assert_eq!(growths(&passes.look(&short())), []);
+    passes.wait(seconds(20));
+    assert_eq!(growths(&passes.look(&short())), [("d4", 2)]);
+}

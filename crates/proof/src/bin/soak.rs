@@ -3,13 +3,18 @@
 
 use std::{
     process::ExitCode,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Instant,
 };
 
 use clap::Parser;
 use poolkeeper_proof::{Show, Sums, Verdict};
+
+/// Jobs of a short world.
+const SHORT: u32 = 60;
+/// So many jobs lie between two lines.
+const PROGRESS: u64 = 100_000;
 
 /// Simulated jobs under random faults, with a scheduler that assigns at the worst moment.
 #[derive(Debug, Parser)]
@@ -24,6 +29,9 @@ struct Args {
     /// Jobs of one world.
     #[arg(long, default_value_t = 2_000)]
     each: u32,
+    /// After these, so many worlds of 60 jobs: in a short life its beginning and its end weigh more.
+    #[arg(long, env = "WORLDS", default_value_t = 0)]
+    worlds: u64,
     /// Worlds at a time.
     #[arg(long, default_value_t = 2)]
     threads: u64,
@@ -35,29 +43,59 @@ struct Args {
     trace: bool,
 }
 
+/// When it is enough.
+#[derive(Clone, Copy)]
+enum Goal {
+    Jobs(u64),
+    Worlds(u64),
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let began = Instant::now();
-    let (next, done) = (AtomicU64::new(args.seed), AtomicU64::new(0));
+    let (mut sums, mut worlds) = play(&args, args.each, Goal::Jobs(args.jobs), began)?;
+    let stops = args.first && !sums.findings.is_empty();
+    if args.worlds > 0 && !stops {
+        let (more, short) = play(&args, SHORT, Goal::Worlds(args.worlds), began)?;
+        sums.add(more);
+        worlds += short;
+    }
+    report(&sums, worlds, began.elapsed().as_secs_f64());
+    Ok(if sums.verdict == Verdict::default() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One world after the other, with `each` jobs; what they come to, and how many they were.
+fn play(args: &Args, each: u32, goal: Goal, began: Instant) -> anyhow::Result<(Sums, u64)> {
+    let (next, done, stopped) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let work = || -> anyhow::Result<Sums> {
         let mut sums = Sums::default();
-        while done.load(Ordering::Relaxed) < args.jobs {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            let played = Show { trace: args.trace, ..Show::full(seed, args.each) }.play()?;
+        loop {
+            let world = next.fetch_add(1, Ordering::Relaxed);
+            let enough = match goal {
+                Goal::Jobs(jobs) => done.load(Ordering::Relaxed) >= jobs,
+                Goal::Worlds(worlds) => world >= worlds,
+            };
+            if enough || stopped.load(Ordering::Relaxed) {
+                next.fetch_sub(1, Ordering::Relaxed);
+                return Ok(sums);
+            }
+            let played = Show { trace: args.trace, ..Show::full(args.seed + world, each) }.play()?;
             let before = done.fetch_add(played.finished, Ordering::Relaxed);
             for finding in &played.findings {
                 println!("{finding}");
             }
-            let stop = args.first && !played.findings.is_empty();
-            if (before + played.finished) / 100_000 > before / 100_000 {
-                println!("{} jobs, {:.0} s", before + played.finished, began.elapsed().as_secs_f64());
+            if args.first && !played.findings.is_empty() {
+                stopped.store(true, Ordering::Relaxed);
+            }
+            if (before + played.finished) / PROGRESS > before / PROGRESS {
+                println!(
+                    "{} jobs in worlds of {each}, {:.0} s",
+                    before + played.finished,
+                    began.elapsed().as_secs_f64()
+                );
             }
             sums.add(played);
-            if stop {
-                done.store(args.jobs, Ordering::Relaxed);
-            }
         }
-        Ok(sums)
     };
     let mut sums = Sums::default();
     thread::scope(|scope| {
@@ -70,8 +108,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Ok(())
     })?;
-    report(&sums, next.into_inner() - args.seed, began.elapsed().as_secs_f64());
-    Ok(if sums.verdict == Verdict::default() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((sums, next.into_inner()))
 }
 
 fn report(sums: &Sums, worlds: u64, seconds: f64) {

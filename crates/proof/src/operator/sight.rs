@@ -47,15 +47,16 @@ impl<T: Clone> Source<T> {
         }
     }
 
-    fn read_after(&mut self, interval: SignedDuration, now: Timestamp) {
-        let last = self.tried_at.unwrap_or(now);
-        self.due = last.checked_add(interval).unwrap_or(Timestamp::MAX);
+    /// What was never tried is due at once.
+    fn read_after(&mut self, interval: SignedDuration) {
+        let last = self.tried_at;
+        self.due = last.map_or(Timestamp::MIN, |at| at.checked_add(interval).unwrap_or(Timestamp::MAX));
     }
 
     fn plan(&mut self, at: Timestamp, now: Timestamp) {
         match &self.why {
             None if self.last.is_some() => self.due = at,
-            None | Some(_) => self.read_after(at.duration_since(now), now),
+            None | Some(_) => self.read_after(at.duration_since(now)),
         }
     }
 }
@@ -141,7 +142,7 @@ impl Eyes {
 
     /// When each source is read next, as the plan says; the first of them, or the next pass.
     pub(super) fn schedule(&mut self, plan: &Plan, now: Timestamp) -> Timestamp {
-        self.jobs.read_after(plan.read_jobs_at.duration_since(now), now);
+        self.jobs.read_after(plan.read_jobs_at.duration_since(now));
         let mut first = self.jobs.due.min(plan.next_wakeup);
         for (name, binding) in &plan.bindings {
             let Some((set, list)) = self.sets.get_mut(name) else { continue };

@@ -48,6 +48,7 @@ impl View {
             | Call::DeleteAgent(_)
             | Call::ListAgents
             | Call::Reserve(_)
+            | Call::Release(_)
             | Call::Register(_)
             | Call::Describe(..) => self.call_devops(world, call),
         }
@@ -105,12 +106,14 @@ impl View {
             Call::Disable(agent) => {
                 written(world.set_agent_enabled(self.pool, unsigned(*agent), false), Answer::Done)
             }
-            Call::DeleteAgent(agent) => match world.delete_agent(self.pool, unsigned(*agent)) {
-                // A record that is gone already is deleted too.
-                Err(DevOpsError::AgentNotFound { .. }) => Answer::Done,
-                Err(DevOpsError::JobStillRunning { .. }) => Answer::StillRunning,
-                other => written(other, Answer::Done),
-            },
+            Call::DeleteAgent(agent) | Call::Release(agent) => {
+                match world.delete_agent(self.pool, unsigned(*agent)) {
+                    // A record that is gone already is deleted too.
+                    Err(DevOpsError::AgentNotFound { .. }) => Answer::Done,
+                    Err(DevOpsError::JobStillRunning { .. }) => Answer::StillRunning,
+                    other => written(other, Answer::Done),
+                }
+            }
             Call::ListAgents => {
                 let agents = world.pool(self.pool).into_iter().flat_map(world::Pool::agents);
                 Answer::Names(agents.map(|agent| agent.name.to_string()).collect())
@@ -126,7 +129,9 @@ impl View {
                 match world.add_agent(self.pool, other) {
                     Ok(agent) => {
                         let disabled = world.set_agent_enabled(self.pool, agent, false);
-                        written(disabled, Answer::Done)
+                        let reserved =
+                            i64::try_from(agent).map_or(Answer::Done, |id| Answer::Reserved(AgentId(id)));
+                        written(disabled, reserved)
                     }
                     Err(DevOpsError::AgentExists { .. }) => Answer::Changed,
                     Err(error) => written(Err(error), Answer::Done),

@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 use poolkeeper_policy::{Failure, FailureKind, PoolReason};
 
 use crate::world::{
-    AzureError, AzureFault, DevOpsFault, Operation, OperationError, QuotaExceeded, SetRef, World,
+    AzureError, AzureFault, DevOpsFault, EXTENSION_FAILED, Operation, OperationError, QuotaExceeded, SetRef,
+    World,
 };
 
 /// How long a throttled caller is asked to wait, as in the HTTP face.
@@ -112,6 +113,7 @@ fn of_code(error: &OperationError) -> FailureKind {
         "SubnetIsFull" => FailureKind::SubnetFull,
         "OperationNotAllowed" => FailureKind::Quota { limit_is_zero: false, fits: None },
         "OperationPreempted" => FailureKind::Preempted,
+        EXTENSION_FAILED => FailureKind::StartFailed,
         _ => FailureKind::Invalid,
     }
 }

@@ -114,10 +114,12 @@ impl<'a> Caller<'a> {
                 organization.disable_agent(pool, id(agent)).await?;
                 Answer::Done
             }
-            Call::DeleteAgent(agent) => match organization.delete_agent(pool, id(agent)).await?.value {
-                Gone::Deleted | Gone::Gone => Answer::Done,
-                Gone::StillRunning => Answer::StillRunning,
-            },
+            Call::DeleteAgent(agent) | Call::Release(agent) => {
+                match organization.delete_agent(pool, id(agent)).await?.value {
+                    Gone::Deleted | Gone::Gone => Answer::Done,
+                    Gone::StillRunning => Answer::StillRunning,
+                }
+            }
             Call::ListAgents => {
                 let agents = organization.agents(pool).await?.value;
                 Answer::Names(agents.into_iter().map(|agent| agent.name).collect())
@@ -126,13 +128,15 @@ impl<'a> Caller<'a> {
                 let record = NewAgent {
                     name,
                     version: String::new(),
-                    os_description: "reserved by poolkeeper: its VM is being deleted".to_owned(),
+                    os_description: "reserved by poolkeeper: its VM is being deleted or reimaged".to_owned(),
                     enabled: false,
                     system_capabilities: Capabilities::new(),
                     user_capabilities: capabilities,
                 };
                 match organization.register_agent(pool, &record).await?.value {
-                    Registration::Made(_) => Answer::Done,
+                    Registration::Made(agent) => {
+                        Answer::Reserved(poolkeeper_policy::AgentId(i64::from(agent.id.0)))
+                    }
                     Registration::Exists => Answer::Changed,
                 }
             }
@@ -221,6 +225,7 @@ impl<'a> Caller<'a> {
             | Call::DeleteAgent(_)
             | Call::ListAgents
             | Call::Reserve(_)
+            | Call::Release(_)
             | Call::Register(_)
             | Call::Describe(..) => unread(),
         }
