@@ -92,7 +92,7 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
             members.saturating_sub(u32::try_from(going).unwrap_or(u32::MAX)) < target
         })
     };
-    // A list of before the deadline cannot say that nothing came.
+    // A list of before the deadline cannot say that nothing came, or went.
     let looked = |operation: &Operation| {
         let listed = seen.sets.get(&operation.binding).and_then(|set| set.instances.as_of());
         now >= operation.deadline && listed.is_some_and(|at| at >= operation.deadline)
@@ -105,7 +105,7 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
                 let ended = succeeded || url.is_empty();
                 !looked(operation) && (!ended || unlisted(&operation.binding, target))
             }),
-            OperationKind::Delete(_) => now < operation.deadline,
+            OperationKind::Delete(_) => !looked(operation),
             // The deadline of a reimage is judged with its VM.
             OperationKind::Reimage(_) => true,
         };

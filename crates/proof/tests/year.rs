@@ -1,6 +1,8 @@
 //! One year of one pool with a weekly load, under faults: everything holds, and the memory stays flat.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::num::NonZeroUsize;
+
 use jiff::{SignedDuration, Timestamp};
 use poolkeeper_policy::{DeletionPolicy, Lifecycle, Recycle};
 use poolkeeper_proof::{Adversary, Hazard, Operator, Scene, Spite, Stage, Trouble};
@@ -11,6 +13,8 @@ use poolkeeper_simulator::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 const WEEKS: i64 = 52;
+/// Many times as much as happens between two looks of the judge.
+const JOURNAL: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// Resident memory of this process in MiB; 0 where nobody tells.
 fn resident() -> u64 {
@@ -35,13 +39,15 @@ fn a_year_of_one_pool() {
     scene.pool.max_agents = 20;
     scene.pool.standby.agents = 1;
     scene.pool.save_for_investigation = 1;
-    let (world, view) = scene.open(1).unwrap();
+    let (mut world, view) = scene.open(1).unwrap();
+    world.keep_journal(JOURNAL);
     let began = world.now();
     let mut operator = Operator::new(&scene.pool, view, "proof", began);
     let spite = Spite { jobs: 0.05, ..Spite::FULL };
     let mut stage = Stage::new(world, Adversary::new(1, spite, jobs / 20));
     let mut trouble = Trouble::new(1, &Hazard::ALL, SignedDuration::from_hours(6), began);
-    let (mut passes, mut first, mut largest) = (0_u64, 0, 0);
+    let (mut passes, mut first, mut largest, mut read) = (0_u64, 0, 0, 0);
+    let mut sizes = Vec::new();
     for week in 0..WEEKS {
         let monday = began + SignedDuration::from_hours(week * 168);
         for _ in 0..i64::from(jobs) / WEEKS {
@@ -65,18 +71,22 @@ fn a_year_of_one_pool() {
                 }
             }
             let calm = trouble.is_calm(stage.world.now());
+            // The judge must have seen every change.
+            assert_eq!(stage.world.journal().forgotten(read), 0, "the journal is too short for the judge");
             stage.judge.tick(&stage.world, &operator.view, calm);
+            read = stage.world.journal().written();
         }
         if week < 4 {
             first = most.max(first);
         }
         largest = most.max(largest);
         if week % 4 == 3 {
+            sizes.push(resident());
             println!(
-                "week {:>2}: {} jobs, {passes} passes, resident {} MiB (the world's journal with it), memory of the operator at most {most} characters",
+                "week {:>2}: {} jobs, {passes} passes, {read} changes of the world, resident {} MiB, memory of the operator at most {most} characters",
                 week + 1,
                 stage.world.tally().finished,
-                resident()
+                resident(),
             );
         }
         stage.judge.check().unwrap();
@@ -91,7 +101,9 @@ fn a_year_of_one_pool() {
         let _ = operator.pass(&mut stage);
     }
     assert!(operator.drained, "it does not drain");
+    assert_eq!(stage.world.journal().forgotten(read), 0, "the journal is too short for the judge");
     stage.judge.close(&stage.world, &operator.view);
     stage.judge.check().unwrap();
     println!("{passes} passes, window open {} times, faults {:?}", stage.judge.window_open, trouble.counts);
+    println!("resident memory every four weeks, in MiB, the judge's books with it: {sizes:?}");
 }
