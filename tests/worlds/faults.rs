@@ -219,13 +219,16 @@ pub(crate) fn of_azure() -> Vec<Row> {
             .shows(BINDING, "Ready=False/Conflict", &["409 Conflict", "tried again at"])
             .limited("Hold", "Conflict", "poolkeeper_failures_total kind=\"Conflict\"", Next::BackOff(120)),
         azure("preempted", "preempted").lasts(While::Works),
-        // The VM is there, and its agent is waited for as long as it may take to start.
-        azure("extension-fails", "extensionFails").shows(POOL, "StandbyMet=False/Starting", &[]).limited(
-            "Nothing",
-            "Invalid",
-            "poolkeeper_failures_total kind=\"Invalid\"",
-            Next::BackOff(600),
-        ),
+        // The VMs are there, and their agents are waited for as long as they may take to start; then one is tried at a time.
+        azure("extension-fails", "extensionFails")
+            .shows(POOL, "CapacityLimited=True/FailedStarts", &["in a row have failed", "Enable failed"])
+            .shows(BINDING, "ImageUnhealthy=True", &["Enable failed"])
+            .limited(
+                "FailedStarts",
+                "StartFailed",
+                "poolkeeper_failures_total kind=\"StartFailed\"",
+                Next::BackOff(600),
+            ),
         // The binding says so too, as soon as its own read is not kept back by our budget of calls.
         azure("throttle", "throttle").shows(POOL, "Holding=True/SourceMissing", &["HOST", "429"]).held(),
         azure("throttle-subscription", "throttleSubscription")

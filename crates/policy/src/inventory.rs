@@ -59,9 +59,10 @@ impl Figures {
         self.capacity.map_or(0, |capacity| capacity.saturating_sub(self.members.unwrap_or(0)))
     }
 
-    /// At most so many VMs come of a growth by so many.
+    /// At most so many VMs come of a growth by so many. A capacity that may count VMs on their way out is raised above it;
+    /// the others of a gap are among those that are asked for.
     pub(crate) fn at_most(&self, by: u32) -> u32 {
-        if self.is_flexible() { by.saturating_add(self.gap()) } else { by.max(self.gap()) }
+        if self.leaving > 0 { by.saturating_add(self.gap()) } else { by.max(self.gap()) }
     }
 
     /// Nobody is on the way out who could explain that the capacity is above the members.

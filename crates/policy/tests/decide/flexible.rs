@@ -7,8 +7,8 @@ use poolkeeper_policy::{
 use rstest::rstest;
 
 use crate::support::{
-    Passes, Scene, deleted, disabled, elastic, first_look, grown, held, machine, pool, reimaged, scene,
-    scene::failure, seconds, standby,
+    Passes, Scene, deleted, disabled, elastic, first_look, grown, held, machine, minutes, pool, reimaged,
+    scene, scene::failure, seconds, standby,
 };
 
 fn vm(name: &str) -> VmId {
@@ -197,4 +197,17 @@ fn a_deletion_that_is_tried_again_is_taken_from_the_growth_once() {
         OperationKind::Delete(_) | OperationKind::Reimage(_) => None,
     });
     assert_eq!(targets.collect::<Vec<_>>(), [2]);
+}
+
+/// A growth that failed has left its capacity behind; what is asked for next are the same VMs, not more.
+#[test]
+fn a_capacity_that_was_never_filled_leaves_room_for_itself() {
+    let mut pool = standby(2);
+    pool.max_agents = 4;
+    let mut passes = Passes::of(&pool);
+    let short = scene([machine("a").idle()]).flexible("d4").capacity("d4", 4);
+    let plan = passes.watch(&short, minutes(5));
+    let [Action::Grow { by: 1, target: 4, capacity: 4, .. }] = plan.actions.as_slice() else {
+        panic!("{:?} {:?}", plan.actions, plan.holds);
+    };
 }
