@@ -109,7 +109,7 @@ impl Removing {
                 _ => self.refused(MISPLACED),
             },
             Asked::Instances => self.instances(answers),
-            Asked::Reserved(places) => self.reserved(&places, answers),
+            Asked::Reserved(places) => self.reserved(&places, &answers),
             Asked::Removed => self.removed(answers),
             // A name that stays held costs its VM, which then goes without a job.
             Asked::Released(end) => Next::End(*end),
@@ -129,16 +129,6 @@ impl Removing {
         self.left.extend(waiting.map(|member| member.vm_id));
         self.failure = Some(failure);
         self.over()
-    }
-
-    /// Leaves those out for which the answer, in the order of `places`, is not `true`.
-    fn keep(&mut self, places: &[usize], kept: &[bool]) {
-        let mut place = 0;
-        self.members.retain(|_| {
-            let asked = places.iter().position(|asked| *asked == place);
-            place += 1;
-            asked.is_none_or(|asked| kept.get(asked).copied().unwrap_or(false))
-        });
     }
 
     fn with_agent(&self) -> (Vec<usize>, Vec<crate::snapshot::AgentId>) {
@@ -180,7 +170,7 @@ impl Removing {
                 _ => false,
             });
         }
-        self.keep(places, &kept);
+        keep(&mut self.members, places, &kept);
         let (places, agents) = self.with_agent();
         if places.is_empty() {
             return self.go_on();
@@ -201,7 +191,7 @@ impl Removing {
                 _ => false,
             });
         }
-        self.keep(places, &kept);
+        keep(&mut self.members, places, &kept);
         self.go_on()
     }
 
@@ -270,23 +260,14 @@ impl Removing {
     }
 
     /// Who has registered meanwhile stays. Where the service takes no such record, the list must do.
-    fn reserved(&mut self, places: &[usize], answers: Vec<Answer>) -> Next {
+    fn reserved(&mut self, places: &[usize], answers: &[Answer]) -> Next {
         if self.removal == Removal::Reimage {
             let held =
                 |answer: &Answer| if let Answer::Reserved(agent) = answer { Some(*agent) } else { None };
             self.held.extend(answers.iter().filter_map(held));
         }
-        let taken: Vec<usize> = places
-            .iter()
-            .zip(answers)
-            .filter(|(_, answer)| *answer == Answer::Changed)
-            .map(|(place, _)| *place)
-            .collect();
-        let mut place = 0;
-        self.now.retain(|_| {
-            place += 1;
-            !taken.contains(&(place - 1))
-        });
+        let kept: Vec<bool> = answers.iter().map(|answer| *answer != Answer::Changed).collect();
+        keep(&mut self.now, places, &kept);
         self.read_now()
     }
 
@@ -335,4 +316,14 @@ impl Removing {
         let operation = self.operation.clone();
         Next::End(End { outcome: Outcome::Split { operation, parts, failure }, refused: None })
     }
+}
+
+/// Leaves those out for which the answer, in the order of `places`, is not `true`.
+fn keep(members: &mut Vec<Member>, places: &[usize], kept: &[bool]) {
+    let mut place = 0;
+    members.retain(|_| {
+        let asked = places.iter().position(|asked| *asked == place);
+        place += 1;
+        asked.is_none_or(|asked| kept.get(asked).copied().unwrap_or(false))
+    });
 }

@@ -118,34 +118,18 @@ impl View {
                 let agents = world.pool(self.pool).into_iter().flat_map(world::Pool::agents);
                 Answer::Names(agents.map(|agent| agent.name.to_string()).collect())
             }
-            Call::Reserve(Register { name, capabilities }) => {
-                let other = OtherAgent {
-                    name: name.clone(),
-                    version: String::new(),
-                    capabilities: std::collections::BTreeMap::new(),
-                    user_capabilities: capabilities.clone(),
-                    runs: false,
-                };
-                match world.add_agent(self.pool, other) {
-                    Ok(agent) => {
-                        let disabled = world.set_agent_enabled(self.pool, agent, false);
-                        let reserved =
-                            i64::try_from(agent).map_or(Answer::Done, |id| Answer::Reserved(AgentId(id)));
-                        written(disabled, reserved)
-                    }
-                    Err(DevOpsError::AgentExists { .. }) => Answer::Changed,
-                    Err(error) => written(Err(error), Answer::Done),
+            Call::Reserve(register) => match world.add_agent(self.pool, record(register)) {
+                Ok(agent) => {
+                    let disabled = world.set_agent_enabled(self.pool, agent, false);
+                    let reserved =
+                        i64::try_from(agent).map_or(Answer::Done, |id| Answer::Reserved(AgentId(id)));
+                    written(disabled, reserved)
                 }
-            }
-            Call::Register(Register { name, capabilities }) => {
-                let other = OtherAgent {
-                    name: name.clone(),
-                    version: String::new(),
-                    capabilities: std::collections::BTreeMap::new(),
-                    user_capabilities: capabilities.clone(),
-                    runs: false,
-                };
-                written(world.add_agent(self.pool, other).map(|_| ()), Answer::Done)
+                Err(DevOpsError::AgentExists { .. }) => Answer::Changed,
+                Err(error) => written(Err(error), Answer::Done),
+            },
+            Call::Register(register) => {
+                written(world.add_agent(self.pool, record(register)).map(|_| ()), Answer::Done)
             }
             Call::Describe(agent, Register { capabilities, .. }) => {
                 let written_now =
@@ -159,6 +143,17 @@ impl View {
             | Call::RemoveAll(..)
             | Call::RemoveOne(..) => Answer::Failed(failure::not_there("the call needs a scale set")),
         }
+    }
+}
+
+/// A record that no agent stands behind.
+fn record(Register { name, capabilities }: &Register) -> OtherAgent {
+    OtherAgent {
+        name: name.clone(),
+        version: String::new(),
+        capabilities: std::collections::BTreeMap::new(),
+        user_capabilities: capabilities.clone(),
+        runs: false,
     }
 }
 
