@@ -166,6 +166,22 @@ fn one_answer_is_enough_to_keep_a_vm(#[case] service: Service, #[case] last: &st
     assert!(!matches!(end.outcome, Outcome::InFlight { .. } | Outcome::Split { .. }), "{end:?}");
 }
 
+/// The record of an attempt that failed after it had held the name reads like a quiet agent's.
+#[rstest]
+#[case::deleted(Removal::Delete)]
+#[case::reimaged(Removal::Reimage)]
+fn a_name_held_by_an_attempt_that_failed_is_held_again(#[case] removal: Removal) {
+    let reservation = |_| {
+        let name = "d4-0".to_owned();
+        Answer::Agent(Some(AgentNow { name, enabled: false, online: false, assigned: false }))
+    };
+    // Its real agent registers in the moment in which the name is free.
+    let service = Service { agent: reservation, reserves: Answer::Changed, ..Service::default() };
+    let (calls, end) = service.play(&remove(removal, vec![member(0, Some(5))]));
+    assert_eq!(calls, ["set", "agent 5", "delete agent 5", "list", "reserve d4-0"]);
+    assert!(!matches!(end.outcome, Outcome::InFlight { .. }), "{end:?}");
+}
+
 #[test]
 fn who_registers_while_its_name_is_held_keeps_its_vm() {
     let service = Service { reserves: Answer::Changed, ..Service::default() };

@@ -27,6 +27,8 @@ pub(super) struct Removing {
     flexible: bool,
     /// A call about one agent or VM failed; the others go on.
     failure: Option<Failure>,
+    /// Whose record was disabled and offline: it may be no agent's, but hold the name since an attempt that failed.
+    unsure: Vec<VmId>,
     /// Records that hold the names of VMs which are reimaged: those will register anew.
     held: Vec<AgentId>,
     /// Flexible: what Azure has accepted, and what it has not.
@@ -67,6 +69,7 @@ impl Removing {
             now: Vec::new(),
             flexible: false,
             failure: None,
+            unsure: Vec::new(),
             held: Vec::new(),
             parts: Vec::new(),
             left: Vec::new(),
@@ -159,6 +162,9 @@ impl Removing {
                     true
                 }
                 (Answer::Agent(Some(now)), Some(member)) => {
+                    if !now.enabled && !now.online {
+                        self.unsure.push(member.vm_id.clone());
+                    }
                     let takes_jobs = now.enabled && now.online;
                     let same = now.name.eq_ignore_ascii_case(&member.computer_name);
                     same && !now.assigned && !takes_jobs
@@ -249,7 +255,7 @@ impl Removing {
     fn names(&mut self, names: &[String]) -> Next {
         self.now.retain(|member| !names.iter().any(|name| name.eq_ignore_ascii_case(&member.computer_name)));
         let (places, reserve): (Vec<usize>, Vec<Call>) = (self.now.iter().enumerate())
-            .filter(|(_, member)| member.agent.is_none())
+            .filter(|(_, member)| member.agent.is_none() || self.unsure.contains(&member.vm_id))
             .map(|(place, member)| (place, Call::Reserve(Register::reservation(&member.computer_name))))
             .unzip();
         if reserve.is_empty() {
