@@ -67,6 +67,26 @@ async fn row(site: Site<'_>, arguments: &[&str], header: &str) -> Result<Vec<Str
     Ok(cells.map(|(_, cell)| cell).collect())
 }
 
+/// Waits until a table of one object shows these cells: the kinds' controllers write their statuses one after another.
+async fn shows(site: Site<'_>, arguments: &[&str], header: &str, cells: &[&str]) -> Result<()> {
+    eventually(&format!("the row of kubectl {}", arguments.join(" ")), PATIENCE, async || {
+        let found = row(site, arguments, header).await?;
+        ensure!(found == cells, "{found:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// A diff compares two answers of the API server: a status that is written between them shows up in it.
+async fn nothing_differs(site: Site<'_>, arguments: &[&str]) -> Result<()> {
+    eventually("kubectl diff shows nothing", PATIENCE, async || {
+        let found = site.kubectl(arguments).await?;
+        ensure!(found.is_empty(), "{found}");
+        Ok(Some(()))
+    })
+    .await
+}
+
 async fn reads(site: Site<'_>) -> Result<()> {
     let always = json!({
         "apiVersion": "poolkeeper.dev/v1alpha1", "kind": "StandbySchedule",
@@ -91,28 +111,25 @@ async fn reads(site: Site<'_>) -> Result<()> {
 
     let pool = ["build", "True", "Managed", "0", "0", "2", "0", "2", "4"];
     for name in ["agentpools", "agentpool", "agp"] {
-        let found = row(site, &["get", name], POOL_COLUMNS).await?;
-        ensure!(found == pool, "get {name}: {found:?}");
+        shows(site, &["get", name], POOL_COLUMNS, &pool).await?;
     }
     let header = format!("{POOL_COLUMNS} MODE POOL SCHEDULE LIMITED BY NEXT CHANGE MESSAGE");
-    let found = row(site, &["get", "agentpools", "-o", "wide"], &header).await?;
     let more = ["Active", "build", "always", "Nothing", "", "in control of pool build (id 44)"];
-    ensure!(found == [&pool[..], &more].concat(), "wide: {found:?}");
+    shows(site, &["get", "agentpools", "-o", "wide"], &header, &[&pool[..], &more].concat()).await?;
 
     let binding = ["build", "build", "True", "Bound", "ubuntu-22.04", "0", "2", "2"];
     for name in ["scalesetbindings", "ssb"] {
-        let found = row(site, &["get", name], BINDING_COLUMNS).await?;
-        ensure!(found == binding, "get {name}: {found:?}");
+        shows(site, &["get", name], BINDING_COLUMNS, &binding).await?;
     }
     let header = format!("{BINDING_COLUMNS} PRIORITY OS SIZE LOCATION VM PRIORITY START P95 MESSAGE");
-    let found = row(site, &["get", "scalesetbindings", "-o", "wide"], &header).await?;
     let more = ["0", "Linux", "Standard_D4ds_v5", "westeurope", "Regular"];
     // Then how long a start takes, which nobody has measured yet.
     let message = ["", "serves ubuntu-22.04 of pool build"];
-    ensure!(found == [&binding[..], &more, &message].concat(), "wide: {found:?}");
+    let cells = [&binding[..], &more, &message].concat();
+    shows(site, &["get", "scalesetbindings", "-o", "wide"], &header, &cells).await?;
 
-    let found = row(site, &["get", "sbs", "always"], SCHEDULE_COLUMNS).await?;
-    ensure!(found == ["always", "True", "Valid", "1", "Manual", "", "", "UTC"], "get sbs: {found:?}");
+    let schedule = ["always", "True", "Valid", "1", "Manual", "", "", "UTC"];
+    shows(site, &["get", "sbs", "always"], SCHEDULE_COLUMNS, &schedule).await?;
     let header = format!("{SCHEDULE_COLUMNS} MANUAL AUTOMATIC MESSAGE");
     row(site, &["get", "standbyschedules", "always", "-o", "wide"], &header).await?;
 
@@ -196,12 +213,7 @@ async fn idle_pools(nightly: Site<'_>, windows: Site<'_>) -> Result<()> {
     nightly.apply(&json!({"mode": "Paused", "maxAgents": 20, "standby": {"agents": 0}})).await?;
     nightly.kubectl(&["wait", "agentpool/nightly", "--for=condition=Ready", "--timeout=100s"]).await?;
     let nightly_row = ["nightly", "True", "Paused", "0", "0", "0", "0", "0", "20"];
-    eventually("the row of a paused pool", PATIENCE, async || {
-        let found = row(nightly, &["get", "agentpools"], POOL_COLUMNS).await?;
-        ensure!(found == nightly_row, "{found:?}");
-        Ok(Some(()))
-    })
-    .await?;
+    shows(nightly, &["get", "agentpools"], POOL_COLUMNS, &nightly_row).await?;
 
     let mut manifests = windows.manifests(&json!({"maxAgents": 10}), &json!({}))?;
     for item in manifests["items"].as_array_mut().context("no list")? {
@@ -213,12 +225,7 @@ async fn idle_pools(nightly: Site<'_>, windows: Site<'_>) -> Result<()> {
     windows.stage.control_plane.apply(&manifests.to_string()).await?;
     // It was never read: no figure is given, rather than a nought that would be a guess.
     let windows_row = ["windows-ui", "False", "CredentialsRejected", "", "", "", "", "", "10"];
-    eventually("the row of a pool whose token is wrong", PATIENCE, async || {
-        let found = row(windows, &["get", "agentpools"], POOL_COLUMNS).await?;
-        ensure!(found == windows_row, "{found:?}");
-        Ok(Some(()))
-    })
-    .await?;
+    shows(windows, &["get", "agentpools"], POOL_COLUMNS, &windows_row).await?;
     windows.kubectl(&["wait", "agentpool/windows-ui", "--for=condition=Stalled", "--timeout=100s"]).await?;
     // Both in one table, as the administrator of the cluster sees them.
     let all = windows.stage.kubectl(&["get", "poolkeeper", "--all-namespaces"]).await?;
@@ -238,7 +245,10 @@ async fn applies(site: Site<'_>) -> Result<()> {
     let mut manifests = site.manifests(&json!({"standby": {"agents": 1}}), &json!({}))?;
     site.stage.namespace(site.name).await?;
     site.stage.control_plane.apply(&manifests.to_string()).await?;
-    site.kubectl(&["wait", "agentpool/git", "--for=condition=Ready", "--timeout=100s"]).await?;
+    // Both have their finalizers then, the last that the operator writes beside a status.
+    for object in ["agentpool/git", "scalesetbinding/git"] {
+        site.kubectl(&["wait", object, "--for=condition=Ready", "--timeout=100s"]).await?;
+    }
 
     // Without the Secrets: `stringData` is never read back, so kubectl cannot compare it.
     let items = manifests["items"].as_array_mut().context("no list")?;
@@ -246,7 +256,7 @@ async fn applies(site: Site<'_>) -> Result<()> {
     let ours = site.stage.control_plane.directory().write("git.json", manifests.to_string().as_bytes())?;
     let ours = ours.to_string_lossy();
     let before = (site.pool().await?, site.binding().await?);
-    ensure!(site.kubectl(&["diff", "--filename", &ours]).await?.is_empty());
+    nothing_differs(site, &["diff", "--filename", &ours]).await?;
     let said = site.kubectl(&["apply", "--filename", &ours]).await?;
     ensure!(said.lines().count() == 3 && said.lines().all(|line| line.ends_with(" unchanged")), "{said}");
     let after = (site.pool().await?, site.binding().await?);
@@ -282,8 +292,7 @@ async fn applies(site: Site<'_>) -> Result<()> {
     site.kubectl(&apply).await?;
     let agents = ["get", "agentpool", "left-out", "--output=jsonpath={.spec.standby.agents}"];
     ensure!(site.kubectl(&agents).await? == "3", "an apply without the count has changed it");
-    let diff = ["diff", "--server-side", "--field-manager=git", "--filename", &left_out];
-    ensure!(site.kubectl(&diff).await?.is_empty());
+    nothing_differs(site, &["diff", "--server-side", "--field-manager=git", "--filename", &left_out]).await?;
 
     // Git has it, and somebody scales: the conflict is reported, and force puts Git's value back.
     pool["spec"]["standby"] = json!({"agents": 2});
