@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use poolkeeper_azure::{Instance, ScaleSet, Usage};
 use poolkeeper_clock::Clock;
-use poolkeeper_policy::{FailedStarts, Limit, Want, fair_shares};
+use poolkeeper_policy::{FailedStarts, Limit, Measured, Want, fair_shares};
 
 use crate::{
     config::{self, Config},
@@ -55,6 +55,8 @@ pub(crate) struct Starts {
     pub(crate) failed: Option<FailedStarts>,
     /// So many make the image unhealthy.
     pub(crate) most: u32,
+    /// How long they take, once one was measured.
+    pub(crate) times: Option<Measured>,
 }
 
 /// One cache per object, which only that object's pass locks.
@@ -91,7 +93,7 @@ pub struct Caches {
     demands: Mutex<HashMap<String, BTreeMap<Key, Want>>>,
     /// What keeps bindings from growing, as their pools have found, for the bindings' status.
     limits: Mutex<HashMap<Key, Limit>>,
-    /// Failed starts in a row, as the pools have counted them, for the bindings' status.
+    /// How starts go, as the pools have seen them, for the bindings' status.
     starts: Mutex<HashMap<Key, Starts>>,
 }
 
@@ -194,16 +196,10 @@ impl Context {
         lock(&self.caches.limits).get(&(namespace.to_owned(), binding.to_owned())).cloned()
     }
 
-    /// Notes how the starts of a binding's image go; `most` failed ones in a row make it unhealthy.
-    pub(crate) fn note_starts(
-        &self,
-        namespace: &str,
-        binding: &str,
-        failed: Option<&FailedStarts>,
-        most: u32,
-    ) {
+    /// Notes how the starts of a binding's image go.
+    pub(crate) fn note_starts(&self, namespace: &str, binding: &str, starts: Starts) {
         let key = (namespace.to_owned(), binding.to_owned());
-        lock(&self.caches.starts).insert(key, Starts { failed: failed.cloned(), most });
+        lock(&self.caches.starts).insert(key, starts);
     }
 
     pub(crate) fn starts(&self, namespace: &str, binding: &str) -> Option<Starts> {

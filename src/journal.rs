@@ -8,7 +8,7 @@ mod pass;
 mod row;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -17,21 +17,17 @@ use std::{
 use futures::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::{
-    Api, Client, Resource as _, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use poolkeeper_api::{AgentPool, POOL_LABEL};
+use kube::{Client, Resource as _, ResourceExt};
+use poolkeeper_api::AgentPool;
 use poolkeeper_clock::Clock;
-use serde_json::json;
 use tokio::sync::Notify;
 
 pub(crate) use pass::{Changed, Did, Pass};
 pub use row::Row;
 
 use crate::{
-    kubernetes::{self, MANAGER},
     metrics::Metrics,
+    owned_map::{OwnedMap, OwnedMapError},
 };
 
 /// The field of the ConfigMap.
@@ -86,10 +82,8 @@ struct Pages {
 /// Why a journal was not written.
 #[derive(Debug, thiserror::Error)]
 enum Unwritten {
-    #[error("{}", kubernetes::words(.0))]
-    Kube(#[from] kube::Error),
-    #[error("the ConfigMap is not owned by the pool: it is left alone; rename or delete it to get a journal")]
-    Foreign,
+    #[error(transparent)]
+    Map(#[from] OwnedMapError),
     #[error("a row is not JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -173,41 +167,15 @@ impl Journal {
         owner: &OwnerReference,
         rows: &[Row],
     ) -> Result<(), Unwritten> {
-        let api: Api<ConfigMap> = Api::namespaced(self.0.kube.clone(), namespace);
-        let name = name(pool);
-        let present = kubernetes::read(api.get_opt(&name)).await?;
+        let map = OwnedMap { namespace, pool, name: name(pool), owner, field: FIELD };
+        let present = map.read(&self.0.kube).await?;
         let (mut journal, dropped) = present.as_ref().map(self::rows).unwrap_or_default();
-        if present
-            .as_ref()
-            .is_some_and(|map| map.owner_references().iter().all(|other| other.uid != owner.uid))
-        {
-            return Err(Unwritten::Foreign);
-        }
         if dropped > 0 {
+            let name = map.name.as_str();
             tracing::warn!(namespace, name, dropped, "lines of a journal that cannot be read are dropped");
         }
         row::add(&mut journal, rows.iter().cloned());
-        let mut metadata = json!({
-            "name": name,
-            "namespace": namespace,
-            "labels": {POOL_LABEL: pool, "app.kubernetes.io/managed-by": MANAGER},
-            "ownerReferences": [owner],
-        });
-        let params = PatchParams::apply(MANAGER);
-        // What was read is a precondition: a ConfigMap that somebody has made or changed meanwhile is looked at first.
-        let params = match present.as_ref().and_then(ResourceExt::resource_version) {
-            Some(version) => {
-                if let Some(metadata) = metadata.as_object_mut() {
-                    metadata.insert("resourceVersion".to_owned(), version.into());
-                }
-                params.force()
-            }
-            None => params,
-        };
-        let data = BTreeMap::from([(FIELD, row::text(&journal)?)]);
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
-        self.0.metrics.api_write("ConfigMap");
-        kubernetes::read(api.patch(&name, &params, &Patch::Apply(&map))).await?;
+        map.write(&self.0.kube, &self.0.metrics, present.as_ref(), &row::text(&journal)?).await?;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub mod http;
 pub mod journal;
 pub mod kubernetes;
 pub mod metrics;
+mod owned_map;
 mod saved;
 pub mod schedule;
 mod sign_in;

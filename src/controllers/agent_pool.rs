@@ -6,6 +6,7 @@ mod cache;
 mod convert;
 mod failure;
 mod finalize;
+mod history;
 mod maintenance;
 mod memory;
 mod observe;
@@ -19,18 +20,23 @@ mod verbs;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use kube::{ResourceExt, runtime::controller::Action};
-use poolkeeper_api::{AgentPool, FINALIZER, ScaleSetBinding};
+use poolkeeper_api::{AgentPool, FINALIZER, ScaleSetBinding, standby_schedule::Automatic};
 use poolkeeper_policy::{self as policy, PoolReason, Seen, Snapshot, Why};
 
 pub(crate) use cache::PoolCache;
 pub(crate) use unread::is_gone;
 pub(crate) use validate::{image_of, images, mode};
 
-use self::{account::Account, act::Report, observe::Observation, validate::ValidatedPool};
+use self::{
+    account::Account, act::Report, history::HistoryCache, observe::Observation, validate::ValidatedPool,
+};
 use super::Error;
-use crate::{context::Context, kubernetes};
+use crate::{
+    context::{Context, Starts},
+    kubernetes,
+};
 
 /// One pass over one pool. Whatever a cloud answers is not an error of the pass but a finding.
 pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action, Error> {
@@ -45,7 +51,9 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
     let same_name = pool.spec.pool_name.to_lowercase();
     let rivals = ctx.stores.pools(|other| other.spec.pool_name.to_lowercase() == same_name);
     let yields = validate::yields_to(pool, rivals.iter().map(Arc::as_ref));
-    let valid = validate::validate(pool, bindings.clone(), standby.schedule.clone());
+    let automatic = automatic(ctx, pool, standby.automatic.as_ref(), &mut cache.history, now).await;
+    let forecast = automatic.as_ref().and_then(|view| view.forecast.clone());
+    let valid = validate::validate(pool, bindings.clone(), standby.schedule.clone(), forecast);
     let (valid, refused) = match (valid, yields) {
         (Ok(valid), None) => (valid, None),
         (Ok(valid), Some(why)) => (valid, Some(why)),
@@ -104,7 +112,8 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         ctx.note_limit(&namespace, &binding.0, part.limit.as_ref());
         if valid.policy.mode == policy::Mode::Active {
             let most = valid.policy.max_failed_starts;
-            ctx.note_starts(&namespace, &binding.0, part.failed_starts.as_ref(), most);
+            let starts = Starts { failed: part.failed_starts.clone(), most, times: part.start_times };
+            ctx.note_starts(&namespace, &binding.0, starts);
         }
     }
     let due = cache.schedule(&plan, not_before, now);
@@ -120,15 +129,18 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         now,
     };
     account.keep(ctx);
+    history::keep(ctx, pool, &mut cache.history, clouds.as_ref(), (&seen, &plan), now).await;
 
     let pool_id = cache.pool_id.latest().map(|id| i64::from(id.0));
+    let (condition, automatic) = automatic.map(|view| (view.condition, view.status)).unzip();
     let findings = publish::Findings {
         pool,
         pool_id,
         seen: &seen,
         plan: &plan,
         report: &report,
-        further: standby.conditions,
+        further: standby.conditions.into_iter().chain(condition).collect(),
+        automatic: automatic.flatten(),
         followed: standby.kept,
         schedule_fault: standby.fault,
         ready: bindings_ready(&valid),
@@ -146,6 +158,19 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
     Ok(Action::requeue(until(ctx, now, wake)))
 }
 
+/// What the pool's history says, where its schedule asks for automatic standby.
+async fn automatic(
+    ctx: &Context,
+    pool: &AgentPool,
+    wanted: Option<&(Automatic, TimeZone)>,
+    cache: &mut HistoryCache,
+    now: Timestamp,
+) -> Option<history::View> {
+    history::load(ctx, pool, cache, wanted.is_some(), now).await;
+    let most = u32::try_from(pool.spec.max_agents).unwrap_or(0);
+    wanted.map(|(automatic, zone)| history::view(cache, automatic, zone, most, now))
+}
+
 /// Loads what the status remembers; another object of the same name, or another generation, starts anew.
 fn recall(pool: &AgentPool, bindings: &[Arc<ScaleSetBinding>], cache: &mut PoolCache) {
     if cache.uid != pool.uid() {
@@ -156,6 +181,7 @@ fn recall(pool: &AgentPool, bindings: &[Arc<ScaleSetBinding>], cache: &mut PoolC
     if cache.memory.is_none() {
         let mut memory = memory::load(&status, generation);
         memory.failed_starts = bindings.iter().filter_map(|binding| memory::failed_starts(binding)).collect();
+        memory.start_times = bindings.iter().filter_map(|binding| memory::start_times(binding)).collect();
         cache.memory = Some(memory);
     } else if cache.generation != generation
         && let Some(memory) = &mut cache.memory

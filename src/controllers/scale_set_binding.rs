@@ -93,10 +93,15 @@ pub(crate) async fn reconcile(binding: &ScaleSetBinding, ctx: &Context) -> Resul
         }
     };
     let fault = fault.or_else(|| cache.failed.clone()).or_else(|| match &standing {
-        Standing::Foreign { message, .. } => {
+        // Beside the old manager, mode Observe only looks on.
+        Standing::Foreign { message, .. } if mode != Mode::Observe => {
             Some(Fault { reason: BindingReason::ScaleSetInUse, message: message.clone() })
         }
-        Standing::Claimed { .. } | Standing::NotRenewed | Standing::NotWanted | Standing::NotObserved => None,
+        Standing::Foreign { .. }
+        | Standing::Claimed { .. }
+        | Standing::NotRenewed
+        | Standing::NotWanted
+        | Standing::NotObserved => None,
     });
     let set = observe::newest(ctx, binding, &cache);
     let findings = publish::Findings {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::Config;
 use poolkeeper_budget::Budgets;
 use poolkeeper_rest::CallLog;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;

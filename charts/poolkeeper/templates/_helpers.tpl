@@ -44,7 +44,7 @@ finalizers and for removing an annotation that was carried out. Secrets are read
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
-# The journal of each pool, for `poolkeeper diagnostics`; no other ConfigMap is touched.
+# The journal of each pool, for `poolkeeper diagnostics`, and its history, for automatic standby; no other ConfigMap is touched.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, patch]

@@ -262,6 +262,23 @@ impl Organization {
         self.list(self.client.url(segments, &query)).await
     }
 
+    /// Reads the last job requests of a pool that are finished, at most `most`, and those that are not.
+    ///
+    /// Slow where there are tens of thousands: not for every pass.
+    ///
+    /// # Errors
+    /// [`Error`] of any class.
+    pub async fn finished_job_requests(
+        &self,
+        pool: PoolId,
+        most: u32,
+    ) -> Result<Answer<Vec<JobRequest>>, Error> {
+        let segments = ["_apis", "distributedtask", "pools", &pool.to_string(), "jobrequests"];
+        let query = [("completedRequestCount", most.to_string()), ("api-version", PREVIEW.to_owned())];
+        let query = query.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.list(self.client.url(segments, &query)).await
+    }
+
     /// Reads a list that says how long it is; one that is not as long has lost something on its way.
     async fn list<T: DeserializeOwned>(&self, url: Url) -> Result<Answer<Vec<T>>, Error> {
         let request = Request::new(Method::GET, url, Operation::List);

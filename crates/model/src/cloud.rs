@@ -76,7 +76,9 @@ pub(crate) fn carry_out(
         }
         // The model has no placeholders.
         // The service may take no such record, so a reservation keeps nobody out here.
-        Call::Reserve(_) | Call::Release(_) | Call::Register(_) | Call::Describe(..) => Answer::Done,
+        Call::Reserve(_) | Call::Release(_) | Call::Register(_) | Call::Describe(..) | Call::Label(..) => {
+            Answer::Done
+        }
     };
     (answer, lost)
 }

@@ -37,6 +37,8 @@ impl Kept {
         memory.told.clear();
         // Bad images only slow growth down.
         memory.failed_starts.clear();
+        // They say when standby begins to start, which nothing is lost by.
+        memory.start_times.clear();
         for sighting in memory.sightings.values_mut() {
             if !is_timed(sighting.state) {
                 sighting.since = age::now();
@@ -199,7 +201,9 @@ impl Pass {
         for change in &plan.records {
             match change {
                 RecordChange::Register(_) => {}
-                RecordChange::Describe { agent, .. } | RecordChange::Forget { agent, .. } => {
+                RecordChange::Describe { agent, .. }
+                | RecordChange::Label { agent, .. }
+                | RecordChange::Forget { agent, .. } => {
                     pass.agents.insert(*agent);
                 }
             }

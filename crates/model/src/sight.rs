@@ -109,6 +109,7 @@ fn agents(state: &State) -> Vec<Agent> {
             maintained: false,
             last_finished_at: record.finished.map(Age::at),
             capabilities: BTreeMap::new(),
+            user_capabilities: BTreeMap::new(),
         })
     };
     (0..PLACES).filter_map(agent).collect()

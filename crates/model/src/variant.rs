@@ -152,7 +152,7 @@ impl Variant {
                 existing: Existing::Adopt,
                 claimed_at: None,
             }],
-            standby: Standby { agents: self.standby, basis: Basis::Idle, schedule: None },
+            standby: Standby { agents: self.standby, basis: Basis::Idle, schedule: None, forecast: None },
             ignore_demands: Default::default(),
             scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
             idle_delay: TIMEOUT,

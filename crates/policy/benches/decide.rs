@@ -32,7 +32,7 @@ fn pool(vms: u32) -> Pool {
         max_agents: vms * 2,
         images: vec![image("ubuntu"), image("windows")],
         bindings: vec![binding("linux-build-d4", 0), binding("windows-build-d4", 1)],
-        standby: Standby { agents: vms / 10, basis: Basis::Idle, schedule: None },
+        standby: Standby { agents: vms / 10, basis: Basis::Idle, schedule: None, forecast: None },
         ignore_demands: BTreeSet::new(),
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: SignedDuration::from_mins(30),
@@ -82,6 +82,7 @@ fn snapshot(count: u32, now: Timestamp) -> Snapshot {
                 maintained: false,
                 last_finished_at: None,
                 capabilities: capabilities(),
+                user_capabilities: BTreeMap::new(),
             });
         }
         let job = |id, agent, demands| JobRequest {

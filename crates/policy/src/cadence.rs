@@ -23,7 +23,7 @@ const RETRY: SignedDuration = SignedDuration::from_secs(30);
 /// Every wake-up is at least this far away, so that nothing can spin.
 const SHORTEST_SLEEP: SignedDuration = SignedDuration::from_secs(1);
 /// Whatever the plan, the pool is looked at again within this time.
-const LONGEST_SLEEP: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const LONGEST_SLEEP: SignedDuration = SignedDuration::from_mins(5);
 
 /// The scale sets on which something is on its way.
 pub(crate) fn moving(

@@ -22,9 +22,10 @@ use crate::{
     plan::{Action, BindingPlan, Decision, Hold, HoldReason, JobCounts, LimitedBy, Plan},
     pool::{Binding, BindingName, DeletionPolicy, Mode, Pool, ScaleOut},
     records::{self, Changes},
-    schedule::{Change, Level, Source},
     select::{self, Selection, Surplus},
     snapshot::{SetView, Snapshot},
+    standby::{self, Outlook, Share},
+    start_times::{self, StartTimes},
     starts,
     target::{self, Target, total},
     words,
@@ -48,6 +49,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     let existing = existing::tell(pool, seen, &mut memory, &mut inventory);
     let next_lifetime = life::note(pool, seen, &memory, &mut inventory, now);
     starts::count(&mut memory, pool, seen, &inventory.instances, before, resumed, now);
+    start_times::measure(&mut memory, pool, &inventory.instances, before, now);
     memory.take_up(seen, &inventory.instances, &inventory.differing(), usable(pool, seen), now);
     lost.extend(operations::finish_removals(&mut memory, &inventory, seen, now));
     lost.sort_by(|a, b| a.operation.cmp(&b.operation));
@@ -55,11 +57,11 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     inventory.counts.foreign = records::foreign(pool, seen, &memory, now);
 
     // How many are wanted.
-    let (standby, next_change) = standby(pool, now);
+    let outlook = standby::outlook(pool, now);
     let Demands { queued, beyond, unroutable } = demand::route(pool, seen, &inventory.instances);
     let sees_all = gate::just_read(seen, now) && usable_list(pool, seen);
     let pace = pace::pace(pool, &mut memory, &inventory, &ordered, sees_all, now);
-    let Sizing { shares, target } = size(pool, &standby, &queued, &inventory, &memory, &ordered, pace, now);
+    let target = size(pool, &outlook, &queued, &inventory, &memory, &ordered, pace, now);
 
     // What would have to be done: growth, and what leaves.
     let placement = placement::place(pool, &target.missing, seen, &memory, &inventory, &ordered, now);
@@ -109,7 +111,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     let quiet_since = if quiet { memory.quiet_since.unwrap_or(now) } else { now };
     memory.quiet_since = Some(quiet_since);
     let read_jobs_at = cadence::jobs(pool, seen, quiet_since, pace.sample_at, now);
-    let bindings = binding_plans(pool, seen, &memory, &inventory, &shares, &moving, now);
+    let bindings = binding_plans(pool, seen, &memory, &inventory, &outlook.shares, &moving, now);
     let backoffs = memory.backoffs.values().chain(memory.removal_backoffs.values());
     let backoffs = backoffs.chain(memory.vm_backoffs.values());
     let times = [
@@ -118,7 +120,8 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         turn_at,
         next_lifetime,
         life::own_delay(pool, &memory, &inventory, now),
-        next_change.as_ref().map(|change| change.at),
+        outlook.next_change.as_ref().map(|change| change.at),
+        outlook.starts_at,
         memory.staircase.matures(pool.idle_delay, now),
         inventory.instances.iter().filter_map(|instance| instance.deadline).filter(|at| *at > now).min(),
         backoffs.map(|backoff| backoff.until).filter(|at| *at > now).min(),
@@ -128,7 +131,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
 
     // What is said about it.
     let limited_by = limited_by(pool, seen, &target, &holds, &placement, beyond);
-    let message = words::decision(pool, &target, standby.agents, beyond, limited_by == LimitedBy::Hold);
+    let message = words::decision(pool, &target, &outlook, beyond, limited_by == LimitedBy::Hold, now);
     let long_jobs = notices::long_jobs(pool, seen, &inventory.instances, now);
     let findings = Findings {
         pool,
@@ -136,7 +139,7 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         memory: &memory,
         target: &target,
         counts: &inventory.counts,
-        standby: &standby,
+        standby: &outlook.level,
         holds: &holds,
         homeless: placement.homeless,
         limit: placement.limit.as_ref(),
@@ -166,8 +169,8 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
         observed,
         holds,
         decision: Decision { desired: target.desired, limited_by, message },
-        standby,
-        next_change,
+        standby: outlook.level,
+        next_change: outlook.next_change,
         counts: inventory.counts,
         instances: inventory.instances,
         jobs,
@@ -183,35 +186,27 @@ pub fn decide(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> 
     }
 }
 
-/// How many agents are wanted, of which image.
-struct Sizing {
-    /// Each image's share of the standby.
-    shares: Vec<u32>,
-    target: Target,
-}
-
 /// A pool that is being deleted wants nobody; where not everything has been seen, nobody is missing.
 #[allow(clippy::too_many_arguments, reason = "all that a size depends on")]
 fn size(
     pool: &Pool,
-    standby: &Level,
+    outlook: &Outlook,
     queued: &[u32],
     inventory: &Inventory,
     memory: &Memory,
     ordered: &BTreeMap<BindingName, u32>,
     pace: Pace,
     now: Timestamp,
-) -> Sizing {
+) -> Target {
     let deleted = pool.deletion.is_some();
-    let shares = target::shares(pool, if deleted { 0 } else { standby.agents });
     let queued = if deleted { vec![0; queued.len()] } else { queued.to_vec() };
-    let needs = target::needs(pool, &inventory.instances, &queued, &shares, ordered, now);
+    let needs = target::needs(pool, &inventory.instances, &queued, &outlook.shares, ordered, now);
     let taken = inventory.taken(memory, ordered, now);
     let mut target = target::target(pool, needs, taken, inventory.counts.saved, pace);
     if deleted || !inventory.known {
         target.missing.fill(0);
     }
-    Sizing { shares, target }
+    target
 }
 
 /// Who leaves, and at which step each one is.
@@ -256,20 +251,6 @@ fn leaving(
         held: held.collect(),
         settling: settling.into_iter().cloned().collect(),
         settled_at: next,
-    }
-}
-
-/// The larger of constant and schedule, and when it changes.
-fn standby(pool: &Pool, now: Timestamp) -> (Level, Option<Change>) {
-    let agents = pool.standby.agents;
-    match &pool.standby.schedule {
-        Some(schedule) => {
-            (schedule.level_with_constant(now, agents), schedule.next_change_with_constant(now, agents))
-        }
-        None => {
-            let source = if agents > 0 { Source::Constant } else { Source::Off };
-            (Level { agents, source, name: None, until: None }, None)
-        }
     }
 }
 
@@ -377,7 +358,7 @@ fn binding_plans(
     seen: &Snapshot,
     memory: &Memory,
     inventory: &Inventory,
-    shares: &[u32],
+    shares: &[Share],
     moving: &BTreeSet<BindingName>,
     now: Timestamp,
 ) -> BTreeMap<BindingName, BindingPlan> {
@@ -386,14 +367,16 @@ fn binding_plans(
         let view = seen.sets.get(name)?;
         let (read_set_at, list_at) = cadence::set(name, view, memory, moving.contains(name), now);
         let counts = inventory.set(name).counts;
-        let standby = shares.get(binding.image).copied().unwrap_or(0);
+        let standby = shares.get(binding.image).map_or(0, |share| share.standby);
         let backoff = memory
             .backoffs
             .get(name)
             .filter(|backoff| backoff.is_passed_over() && backoff.allows(view.headroom, now) == Some(0));
         let limit = backoff.map(Backoff::limit);
         let failed_starts = memory.failed_starts.get(name).cloned();
-        Some((name.clone(), BindingPlan { counts, standby, failed_starts, limit, read_set_at, list_at }))
+        let start_times = memory.start_times.get(name).and_then(StartTimes::measured);
+        let plan = BindingPlan { counts, standby, failed_starts, start_times, limit, read_set_at, list_at };
+        Some((name.clone(), plan))
     };
     pool.bindings.iter().filter_map(plan).collect()
 }

@@ -1,15 +1,18 @@
 //! Which image a waiting job goes to.
 
+mod offers;
+
 use std::collections::BTreeMap;
 
 use crate::{
-    index::{Among, Index},
+    index::Among,
     instance::Instance,
-    pool::{BindingName, Image, Pool},
+    pool::Pool,
     reason::PoolReason,
-    records,
-    snapshot::{Agent, AgentId, JobRequest, RequestId, Snapshot},
+    snapshot::{Agent, JobRequest, RequestId, Snapshot},
 };
+
+pub(crate) use offers::{AGENT_VERSION, IMAGE_OVERRIDE, IMAGE_VERSION_OVERRIDE, Offers, same, version};
 
 /// What a job asks of an agent. Names are compared without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +73,37 @@ pub struct UnroutableJob {
     pub reason: PoolReason,
 }
 
+impl UnroutableJob {
+    /// What lets it run.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        if self.reason == PoolReason::NoSuchImage {
+            return "name or alias an image so".into();
+        }
+        let (mut of_version, mut of_agent, mut of_others) = (None, None, None);
+        for demand in self.demands.iter().map(|demand| Demand::parse(demand)) {
+            match (demand.name(), &demand) {
+                (IMAGE_VERSION_OVERRIDE, _) => {
+                    of_version = Some(
+                        "declare the version with the image that has it (capabilities: name ImageVersionOverride, and \
+                         the version as value)",
+                    );
+                }
+                (AGENT_VERSION, Demand::Equals(..)) => {
+                    of_agent = Some(
+                        "no agent of that version was seen: demand Agent.Version -gtVersion, to which agents update \
+                         themselves, or install that agent on the image",
+                    );
+                }
+                (AGENT_VERSION, Demand::Exists(_) | Demand::AtLeast(..)) => {}
+                (_, _) => of_others = Some("add it to an image's capabilities, or to routing.ignoreDemands"),
+            }
+        }
+        let remedies: Vec<&str> = [of_version, of_agent, of_others].into_iter().flatten().collect();
+        remedies.join("; ")
+    }
+}
+
 /// The waiting jobs by image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
@@ -81,23 +115,16 @@ pub struct Demands {
     pub unroutable: Vec<UnroutableJob>,
 }
 
-/// Names of demands that choose an image instead of asking for a capability.
-const IMAGE_OVERRIDE: &str = "imageoverride";
-const IMAGE_VERSION_OVERRIDE: &str = "imageversionoverride";
-/// Agents update themselves to the version that a job asks for.
-const AGENT_VERSION: &str = "agent.version";
-
 /// Routes each waiting job to the first image that meets its demands.
 ///
 /// A job that an agent of the later read says it has is not waiting any more; maintenance is bound to its agent.
 pub(crate) fn route(pool: &Pool, seen: &Snapshot, instances: &[Instance]) -> Demands {
     let jobs = seen.jobs.latest().map(Vec::as_slice).unwrap_or_default();
     let agents = seen.agents.latest().map(Vec::as_slice).unwrap_or_default();
-    let taken: Among<RequestId> = agents.iter().filter_map(|agent| agent.assigned).collect();
-    let waits = |job: &&JobRequest| job.agent.is_none() && !job.maintenance && !taken.contains(&job.id);
+    let taken = taken(agents);
     // Thousands of waiting jobs have a handful of different demands.
     let mut groups: BTreeMap<&[Demand], Vec<&JobRequest>> = BTreeMap::new();
-    for job in jobs.iter().filter(waits) {
+    for job in jobs.iter().filter(|job| waits(job, &taken)) {
         groups.entry(job.demands.as_slice()).or_default().push(job);
     }
     let offers = Offers::new(pool, agents, instances, groups.keys().any(|demands| !demands.is_empty()));
@@ -118,7 +145,7 @@ pub(crate) fn route(pool: &Pool, seen: &Snapshot, instances: &[Instance]) -> Dem
         result.beyond = amount(waiting.len().saturating_sub(room));
         if result.beyond > 0 {
             // The server hands jobs out by age; one of unknown age comes last.
-            waiting.sort_unstable_by_key(|(job, _)| (job.queued_at.is_none(), job.queued_at, job.id));
+            waiting.sort_unstable_by_key(|(job, _)| age(job));
         }
         for (_, image) in waiting.into_iter().take(room) {
             if let Some(queued) = result.queued.get_mut(image) {
@@ -130,77 +157,51 @@ pub(crate) fn route(pool: &Pool, seen: &Snapshot, instances: &[Instance]) -> Dem
     result
 }
 
+/// What agents of the later read say they have.
+fn taken(agents: &[Agent]) -> Among<RequestId> {
+    agents.iter().filter_map(|agent| agent.assigned).collect()
+}
+
+fn waits(job: &JobRequest, taken: &Among<RequestId>) -> bool {
+    job.agent.is_none() && !job.maintenance && !taken.contains(&job.id)
+}
+
+/// The order in which the server hands jobs out.
+fn age(job: &JobRequest) -> (bool, Option<jiff::Timestamp>, RequestId) {
+    (job.queued_at.is_none(), job.queued_at, job.id)
+}
+
+/// What waiting jobs call the image that they go to, with `ImageOverride`, the oldest first.
+pub(crate) fn names_asked<'a>(
+    pool: &Pool,
+    seen: &'a Snapshot,
+    instances: &[Instance],
+) -> Vec<(usize, &'a str)> {
+    let agents = seen.agents.latest().map(Vec::as_slice).unwrap_or_default();
+    let taken = taken(agents);
+    let named = |job: &'a JobRequest| {
+        let name = job.demands.iter().find_map(|demand| match demand {
+            Demand::Equals(name, wanted) if name == IMAGE_OVERRIDE => Some(wanted.as_str()),
+            Demand::Equals(..) | Demand::Exists(_) | Demand::AtLeast(..) => None,
+        })?;
+        Some((job, name))
+    };
+    let jobs = seen.jobs.latest().into_iter().flatten();
+    let mut asked: Vec<_> = jobs.filter(|job| waits(job, &taken)).filter_map(named).collect();
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    asked.sort_unstable_by_key(|(job, _)| age(job));
+    let offers = Offers::new(pool, agents, instances, true);
+    let mut images: BTreeMap<&[Demand], Option<usize>> = BTreeMap::new();
+    let mut image = |job: &'a JobRequest| {
+        *images.entry(job.demands.as_slice()).or_insert_with(|| offers.image(&job.demands))
+    };
+    asked.into_iter().filter_map(|(job, name)| Some((image(job)?, name))).collect()
+}
+
 fn amount(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// What the images offer: what is declared, and what their agents report.
-pub(crate) struct Offers<'a> {
-    pool: &'a Pool,
-    agents: Vec<Vec<&'a Agent>>,
-}
-
-impl<'a> Offers<'a> {
-    pub(crate) fn new(pool: &'a Pool, agents: &'a [Agent], instances: &[Instance], asked: bool) -> Self {
-        let mut offers = Self { pool, agents: vec![Vec::new(); pool.images.len()] };
-        if !asked {
-            return offers;
-        }
-        let image_of: BTreeMap<&BindingName, usize> =
-            pool.bindings.iter().map(|binding| (&binding.name, binding.image)).collect();
-        let images: Index<AgentId, usize> = instances
-            .iter()
-            .filter_map(|instance| Some((instance.agent?, *image_of.get(&instance.binding)?)))
-            .collect();
-        for agent in agents {
-            if let Some(of_image) = images.get(&agent.id).and_then(|image| offers.agents.get_mut(*image)) {
-                of_image.push(agent);
-            }
-            // A placeholder remembers what the agents of its image have offered.
-            let kept = records::image_of(pool, agent).and_then(|image| offers.agents.get_mut(image));
-            kept.into_iter().for_each(|of_image| of_image.push(agent));
-        }
-        offers
-    }
-
-    /// The first image that meets all demands.
-    pub(crate) fn image(&self, demands: &[Demand]) -> Option<usize> {
-        (0..self.pool.images.len()).find(|image| demands.iter().all(|demand| self.meet(*image, demand)))
-    }
-
-    /// The image is called so, declares it, or has an agent that reports it; mostly its first agent does.
-    fn meet(&self, image: usize, demand: &Demand) -> bool {
-        let Some(offered) = self.pool.images.get(image) else { return false };
-        let name = demand.name();
-        let ignored = self.pool.ignore_demands.contains(name);
-        if ignored || name == AGENT_VERSION || name == IMAGE_VERSION_OVERRIDE {
-            return true;
-        }
-        if name == IMAGE_OVERRIDE {
-            return match demand {
-                Demand::Equals(_, wanted) => is_called(offered, wanted),
-                Demand::Exists(_) | Demand::AtLeast(..) => true,
-            };
-        }
-        let reported = self.agents.get(image).into_iter().flatten();
-        let declared = offered.capabilities.get(name).into_iter();
-        let mut values = declared.chain(reported.filter_map(|agent| agent.capabilities.get(name)));
-        match demand {
-            Demand::Exists(_) => values.next().is_some(),
-            Demand::Equals(_, wanted) => values.any(|value| value.eq_ignore_ascii_case(wanted)),
-            Demand::AtLeast(_, wanted) => values.any(|value| version(value) >= version(wanted)),
-        }
-    }
-}
-
-fn is_called(image: &Image, wanted: &str) -> bool {
-    std::iter::once(&image.name).chain(&image.aliases).any(|name| name.eq_ignore_ascii_case(wanted))
-}
-
-fn version(text: &str) -> Vec<u64> {
-    let mut parts: Vec<u64> = text.split('.').map(|part| part.parse().unwrap_or(0)).collect();
-    while parts.pop_if(|last| *last == 0).is_some() {}
-    parts
 }
 
 /// Jobs with the same demands, which no image meets.

@@ -4,12 +4,13 @@
 //! Nothing is decided here. Each sentence repeats what [`decide`](crate::decide) has put into its [`Plan`]; where a
 //! source is missing, or something was seen for the first time, the sentence says so instead of guessing.
 
+mod causes;
 mod decision;
 mod figures;
 mod instances;
 mod jobs;
 mod records;
-mod time;
+pub(crate) mod time;
 
 use jiff::Timestamp;
 

@@ -327,9 +327,9 @@ fn unroutable(findings: &Findings<'_>) -> Option<Condition> {
     let pipeline = first.definition.as_deref().unwrap_or("unknown");
     let demands = first.demands.join(", ");
     let message = format!(
-        "job request {} of pipeline {pipeline} demands {demands}, which no image of this pool offers: add it to an \
-         image's capabilities, or to routing.ignoreDemands",
-        first.request
+        "job request {} of pipeline {pipeline} demands {demands}, which no image of this pool offers: {}",
+        first.request,
+        first.remedy()
     );
     Some(condition("UnroutableJob", Truth::True, first.reason, message))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     instance::{self, Counts, Instance, State},
     join::{Joined, join},
-    memory::{Memory, Sighting},
+    memory::{Memory, Operation, OperationKind, Sighting},
     pool::{Binding, BindingName, Pool},
     snapshot::{Blocked, Orchestration, SetView, Snapshot, VmId},
 };
@@ -60,9 +60,18 @@ impl Figures {
     }
 
     /// At most so many VMs come of a growth by so many. A capacity that may count VMs on their way out is raised above it;
-    /// the others of a gap are among those that are asked for.
+    /// the others of a gap are among those that are asked for. A capacity of a Flexible scale set that no longer counts
+    /// all members, such as one whose deletion is said to have failed and goes on, is filled up from below them.
     pub(crate) fn at_most(&self, by: u32) -> u32 {
-        if self.leaving > 0 { by.saturating_add(self.gap()) } else { by.max(self.gap()) }
+        let members = self.members.unwrap_or(0);
+        let uncounted = self.capacity.map_or(0, |capacity| members.saturating_sub(capacity));
+        if self.leaving > 0 {
+            by.saturating_add(self.gap())
+        } else if self.is_flexible() && by > 0 {
+            by.saturating_add(uncounted).max(self.gap())
+        } else {
+            by.max(self.gap())
+        }
     }
 
     /// Nobody is on the way out who could explain that the capacity is above the members.
@@ -138,12 +147,31 @@ impl Inventory {
         let of_set = |(name, figures): (&BindingName, &Figures)| {
             let ordered = ordered.get(name).copied().unwrap_or(0);
             let lacks = figures.gap().saturating_sub(figures.leaving);
-            let failed = memory.failed_growths.get(name).map_or(0, |(_, target)| *target);
-            let made = failed.saturating_sub(figures.members.unwrap_or(0));
+            let made = memory.failed_growths.get(name).map_or(0, |(_, target)| {
+                // The target of a growth counts nobody whose deletion was decided with it or before.
+                let staying = figures.members.unwrap_or(0).saturating_sub(self.going(memory, name, figures));
+                target.saturating_sub(staying)
+            });
             if memory.is_settled(name, now) { ordered } else { ordered.max(lacks).max(made) }
         };
         let beyond = self.sets.iter().map(of_set).fold(self.unlisted, u32::saturating_add);
         self.counts.total().saturating_add(beyond)
+    }
+
+    /// Members whose deletion is on its way, and whom the figures still count.
+    fn going(&self, memory: &Memory, binding: &BindingName, figures: &Figures) -> u32 {
+        let deleted = |operation: &Operation| {
+            operation.url.is_some() && matches!(operation.kind, OperationKind::Delete(_))
+        };
+        let removals = memory.operations.iter().filter(|operation| deleted(operation));
+        let vms: BTreeSet<&VmId> = removals.flat_map(|operation| operation.kind.vms()).collect();
+        let uncounted = |instance: &Instance| {
+            figures.is_flexible() && instance.state == State::Deleting && instance.resumes.is_none()
+        };
+        let going = self.instances.iter().filter(|instance| {
+            &instance.binding == binding && vms.contains(&instance.vm_id) && !uncounted(instance)
+        });
+        u32::try_from(going.count()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn set(&self, binding: &BindingName) -> Figures {

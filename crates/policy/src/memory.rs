@@ -16,6 +16,7 @@ use crate::{
     records::RecordMemory,
     snapshot::{AgentId, Snapshot, VmId},
     staircase::Staircase,
+    start_times::StartTimes,
 };
 
 /// Jobs, agents and scale sets are read at least once a minute; one missed read is no gap.
@@ -69,6 +70,8 @@ pub struct Memory {
     pub members: BTreeMap<BindingName, u32>,
     /// Failed starts in a row, by binding; kept in the bindings' status.
     pub failed_starts: BTreeMap<BindingName, FailedStarts>,
+    /// How long starts take, by binding; its figures are kept in the bindings' status.
+    pub start_times: BTreeMap<BindingName, StartTimes>,
     /// Scale sets whose tags were just written: a list of them may not say yet who is saved.
     pub tagged: BTreeMap<BindingName, Tagged>,
     /// Notices that were told: by agent's name or job, and what.
@@ -239,6 +242,7 @@ impl Memory {
             existing_told,
             unbound_since,
             failed_starts,
+            start_times,
             members,
             tagged,
             told,
@@ -264,6 +268,7 @@ impl Memory {
             existing_told: existing_told.clone(),
             unbound_since: *unbound_since,
             failed_starts: failed_starts.clone(),
+            start_times: start_times.clone(),
             members: members.clone(),
             tagged: tagged.clone(),
             told: told.clone(),

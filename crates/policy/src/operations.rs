@@ -122,6 +122,10 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
             // Azure has said that the rest does not come: capacity and list differ for good, and nobody waits for it.
             memory.differs_since.insert(binding.clone(), long_ago);
         }
+        if !grows && let Some((_, target)) = memory.failed_growths.get_mut(&binding) {
+            // Whoever was not counted, because it was to go, may stay.
+            *target = target.saturating_add(u32::try_from(vms.len()).unwrap_or(u32::MAX));
+        }
         if !grows && orchestration(seen, &binding) == Orchestration::Flexible {
             memory.back_off_vms(binding, vms, failure, now);
         } else {

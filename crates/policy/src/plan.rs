@@ -15,6 +15,7 @@ use crate::{
     protocol::RecordChange,
     schedule::{Change, Level},
     snapshot::{AgentId, InstanceId, VmId},
+    start_times::Measured,
     told::{ExistingVms, Lost, Notice, Saved},
 };
 
@@ -89,6 +90,8 @@ pub struct BindingPlan {
     pub standby: u32,
     /// Failed starts in a row, if there were any.
     pub failed_starts: Option<FailedStarts>,
+    /// How long its starts take, if any was measured.
+    pub start_times: Option<Measured>,
     /// Why it may not create VMs now.
     pub limit: Option<Limit>,
     /// When the scale set is read next.

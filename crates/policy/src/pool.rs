@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{schedule::Schedule, snapshot::VmId};
+use crate::{forecast::Forecast, schedule::Schedule, snapshot::VmId};
 
 /// Name of a ScaleSetBinding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,8 @@ pub struct Image {
     pub standby_percent: Option<u32>,
     /// What its agents offer, by lower-case name; learned ones are added from the agents seen.
     pub capabilities: BTreeMap<String, String>,
+    /// Its agents are started so much before a rise of the standby, to be ready when it comes; a day at most counts.
+    pub lead: SignedDuration,
 }
 
 /// A scale set that serves one image.
@@ -164,6 +166,8 @@ pub struct Standby {
     pub basis: Basis,
     /// The larger of constant and schedule wins.
     pub schedule: Option<Schedule>,
+    /// The larger of it and the others wins, but for exceptions; `None` while it rests on too little, too.
+    pub forecast: Option<Forecast>,
 }
 
 /// What a standby figure counts.

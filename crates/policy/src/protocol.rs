@@ -13,6 +13,8 @@ mod record;
 mod removal;
 mod set;
 
+use std::collections::BTreeMap;
+
 pub(crate) use record::RESERVED;
 pub use record::{RecordCause, RecordChange, Register};
 
@@ -61,8 +63,10 @@ pub enum Call {
     Release(AgentId),
     /// Register an agent that never comes online.
     Register(Register),
-    /// Give an agent's record these user capabilities.
+    /// Give a placeholder's record these user capabilities.
     Describe(AgentId, Register),
+    /// Put these in the place of all user capabilities of an agent.
+    Label(AgentId, BTreeMap<String, String>),
 }
 
 impl Call {
@@ -80,7 +84,8 @@ impl Call {
             | Self::Reserve(_)
             | Self::Release(_)
             | Self::Register(_)
-            | Self::Describe(..) => true,
+            | Self::Describe(..)
+            | Self::Label(..) => true,
         }
     }
 }

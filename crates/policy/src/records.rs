@@ -1,15 +1,20 @@
-//! Agent records that no VM stands behind: placeholders are kept, ghosts go, foreign ones are left alone.
+//! Agent records: those that no VM stands behind (placeholders are kept, ghosts go, foreign ones are left alone), and
+//! the labels of those of our VMs.
 //!
 //! * A *placeholder* is an offline agent with the capability `poolkeeper.placeholder` = this pool's name. Azure DevOps
 //!   refuses at once a job that no registered agent could run, online or not, so a pool that may be empty keeps one
-//!   per image (Azure DevOps documents that for agents of scale sets; KEDA and others rely on it for all).
+//!   per image (Azure DevOps documents that for agents of scale sets; KEDA and others rely on it for all), and one for
+//!   each name and alias of an image that has a name.
 //! * A *ghost* is what a VM has left behind that went without us, such as an evicted one: an offline agent without a
 //!   job, and proof that its name was that of a VM of ours. Either this process has listed such a VM, or the name is a
 //!   Uniform scale set's prefix and counter, and nobody has used it for an hour. `DELETE` refuses while a job runs, and
 //!   the record is read again right before it.
 //! * Everybody else's agents are *foreign*, those with another pool's `poolkeeper.placeholder` too.
+//! * A *label* is the user capability `ImageOverride`, and `ImageVersionOverride` where that is declared, of an agent on
+//!   a VM of ours.
 
 mod ghosts;
+mod labels;
 mod placeholders;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,10 +31,10 @@ use crate::{
     memory::Memory,
     pool::{BindingName, DeletionPolicy, Mode, Pool},
     protocol::{RESERVED, RecordChange},
-    snapshot::{Agent, Snapshot},
+    snapshot::{Agent, AgentId, Snapshot},
 };
 
-pub(crate) use placeholders::image_of;
+pub(crate) use placeholders::{SEEN_VERSION, image_of};
 
 /// A failure is forgotten when changes have been possible again for so long; until then the next wait is longer.
 const BACKOFF_MEMORY: SignedDuration = SignedDuration::from_mins(5);
@@ -41,6 +46,8 @@ pub struct RecordMemory {
     pub(crate) names: BTreeMap<String, Option<Timestamp>>,
     /// When each placeholder was last given other capabilities, by its name.
     pub(crate) described: BTreeMap<String, Timestamp>,
+    /// When agents were last given a label, and which.
+    pub(crate) labelled: BTreeMap<AgentId, labels::Given>,
     /// Nothing is changed for a while.
     pub(crate) backoff: Option<Backoff>,
 }
@@ -53,7 +60,7 @@ pub(crate) struct Changes {
     pub(crate) look: BTreeSet<BindingName>,
 }
 
-/// What becomes of the records that no VM stands behind; notes which names were listed.
+/// What becomes of the records that no VM stands behind, and which labels agents get; notes which names were listed.
 ///
 /// Nothing is changed unless jobs and agents have just been read, and only where the pool may write: an active one, or
 /// one that is being deleted.
@@ -79,6 +86,7 @@ pub(crate) fn changes(
     let mut changes = placeholders::changes(pool, seen, memory, inventory, now);
     let ghosts::Found { gone, look } = ghosts::find(pool, seen, memory, inventory, now);
     changes.extend(gone);
+    changes.extend(labels::changes(pool, seen, memory, inventory, now));
     Changes { changes, look }
 }
 
@@ -103,6 +111,8 @@ impl Memory {
     pub fn record_change_failed(&mut self, failure: Failure, now: Timestamp) {
         let backoff = Backoff::new(self.records.backoff.as_ref(), failure, now);
         self.records.backoff = Some(backoff);
+        // Which of them were given is not known.
+        self.records.labelled.clear();
     }
 }
 
@@ -137,8 +147,9 @@ pub(crate) fn left(pool: &Pool, seen: &Snapshot, memory: &Memory) -> bool {
     let is_ours = |agent: &Agent| {
         let gone = memory.records.names.get(folded(&agent.name).as_ref()).copied().flatten();
         let held = agent.capabilities.contains_key(RESERVED);
-        let named = gone.is_some() || ghosts::counted(pool, seen, &agent.name);
-        !agent.online && (placeholders::is_of(pool, agent) || held || named)
+        let named = ghosts::counted(pool, seen, &agent.name);
+        // The session of an agent whose VM has just gone lasts a minute longer.
+        gone.is_some() || (!agent.online && (placeholders::is_of(pool, agent) || held || named))
     };
     seen.agents.latest().into_iter().flatten().any(is_ours)
 }

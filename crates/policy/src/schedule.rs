@@ -8,6 +8,7 @@ mod check;
 mod clock;
 mod draft;
 mod error;
+mod layers;
 mod overlap;
 mod period;
 mod timeline;
@@ -20,10 +21,11 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use draft::{BoostDraft, Draft, EndDraft, ExceptionDraft, ManualDraft, PeriodDraft};
 pub use error::ScheduleError;
+pub(crate) use layers::Layers;
 pub use week::{WeekRow, WeekTime};
 
 use period::Period;
-use timeline::{State, Timeline};
+use timeline::Timeline;
 
 /// Where a standby figure comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,13 +158,7 @@ impl Schedule {
     /// The larger of the schedule and a pool's constant, which wins a tie; with a constant of 0 the schedule alone.
     #[must_use]
     pub fn level_with_constant(&self, at: Timestamp, constant: u32) -> Level {
-        let (state, next) = self.next_difference(at, constant, |a, b| a == b);
-        Level {
-            agents: state.agents,
-            source: state.source,
-            name: state.name.map(str::to_owned),
-            until: next.map(|(at, _)| at),
-        }
+        Layers::new(Some(self), constant, None).level(at)
     }
 
     /// The first instant after `after` at which agents or source differ from those at `after`; `None` if never.
@@ -174,14 +170,19 @@ impl Schedule {
     /// The next change of [`level_with_constant`](Self::level_with_constant): none where the constant hides it.
     #[must_use]
     pub fn next_change_with_constant(&self, after: Timestamp, constant: u32) -> Option<Change> {
-        let (_, next) =
-            self.next_difference(after, constant, |a, b| (a.agents, a.source) == (b.agents, b.source));
-        next.map(|(at, state)| Change {
-            at,
-            agents: state.agents,
-            source: state.source,
-            name: state.name.map(str::to_owned),
-        })
+        Layers::new(Some(self), constant, None).next_change(after)
+    }
+
+    /// Every change of agents, source or name after `after`, up to `until`, in order.
+    #[must_use]
+    pub fn changes(&self, after: Timestamp, until: Timestamp) -> Vec<Change> {
+        Layers::new(Some(self), 0, None).changes(after, until)
+    }
+
+    /// The zone of its days and hours.
+    #[must_use]
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// The exception that holds at an instant: while one does, a forecast does not count, also under a boost.
@@ -221,41 +222,6 @@ impl Schedule {
         let exceptions = self.exceptions.iter().filter(|exception| exception.end <= now);
         let boosts = self.boosts.iter().filter(|boost| boost.end <= now);
         exceptions.map(Exception::entry).chain(boosts.map(Boost::entry)).collect()
-    }
-
-    /// The state at `after`, and the first later one that is not the `same`, with its instant.
-    fn next_difference(
-        &self,
-        after: Timestamp,
-        constant: u32,
-        same: impl Fn(&State<'_>, &State<'_>) -> bool,
-    ) -> (State<'_>, Option<(Timestamp, State<'_>)>) {
-        let year = later(after, YEAR_HOURS);
-        let mut from = after;
-        let mut to = later(after, NEAR_HOURS);
-        let mut timeline = Timeline::new(self, from, to);
-        let current = timeline.state(after).or_constant(constant);
-        loop {
-            let found = timeline
-                .boundaries()
-                .into_iter()
-                .map(|at| (at, timeline.state(at).or_constant(constant)))
-                .find(|(_, state)| !same(state, &current));
-            if found.is_some() {
-                return (current, found);
-            }
-            // What does not vary by itself can only change where an exception or a boost begins or ends.
-            let next = match &self.manual {
-                Manual::Weekly(_) if to < year => Some(to),
-                Manual::Flat(_) | Manual::Weekly(_) => self.next_dated(to),
-            };
-            let Some(next) = next.filter(|next| *next > from && *next < Timestamp::MAX) else {
-                return (current, None);
-            };
-            from = next;
-            to = later(from, FAR_HOURS);
-            timeline = Timeline::new(self, from, to);
-        }
     }
 
     /// The next begin or end of an exception or boost, at `at` or later.

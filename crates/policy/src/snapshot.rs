@@ -294,6 +294,8 @@ pub struct Agent {
     pub last_finished_at: Option<Timestamp>,
     /// System and user capabilities, by lower-case name.
     pub capabilities: BTreeMap<String, String>,
+    /// The user capabilities alone, named as they are written: a write replaces all of them.
+    pub user_capabilities: BTreeMap<String, String>,
 }
 
 /// A user capability of agent records that no agent stands behind, by its lower-case name.

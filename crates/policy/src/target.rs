@@ -5,10 +5,12 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use jiff::Timestamp;
 
 use crate::{
+    demand::IMAGE_VERSION_OVERRIDE,
     instance::{Instance, State},
     pace::Pace,
     plan::LimitedBy,
-    pool::{Basis, Binding, BindingName, Lifecycle, Pool, Recycle, ScaleOut},
+    pool::{Basis, Binding, BindingName, Image, Lifecycle, Pool, Recycle, ScaleOut},
+    standby::Share,
 };
 
 /// What an image has and needs.
@@ -21,10 +23,18 @@ pub(crate) struct Need {
     /// Those of `coming` that are in pool maintenance.
     pub(crate) maintained: u32,
     pub(crate) queued: u32,
+    /// Its share of the standby of now.
     pub(crate) standby: u32,
+    /// How many more are wanted for what comes within its lead time.
+    pub(crate) ahead: u32,
 }
 
 impl Need {
+    /// Free ones, for now and for what comes.
+    fn kept(self) -> u32 {
+        self.standby.saturating_add(self.ahead)
+    }
+
     fn have(self) -> u32 {
         self.busy.saturating_add(self.idle).saturating_add(self.coming)
     }
@@ -32,8 +42,8 @@ impl Need {
     fn desired(self, basis: Basis) -> u32 {
         let demand = self.busy.saturating_add(self.queued);
         match basis {
-            Basis::Idle => demand.saturating_add(self.standby),
-            Basis::Total => demand.max(self.standby),
+            Basis::Idle => demand.saturating_add(self.kept()),
+            Basis::Total => demand.max(self.kept()),
         }
     }
 
@@ -44,7 +54,7 @@ impl Need {
         self.desired(basis).saturating_sub(self.have()).max(for_jobs)
     }
 
-    /// Enough of this image's agents stand by.
+    /// Enough of this image's agents stand by: those of now, also while others start for what comes.
     pub(crate) fn met(self, basis: Basis) -> bool {
         match basis {
             Basis::Idle => self.idle >= self.standby,
@@ -56,8 +66,7 @@ impl Need {
     fn short(self, basis: Basis) -> bool {
         match basis {
             Basis::Idle => {
-                self.idle.saturating_add(self.maintained) < self.standby
-                    || (self.queued > 0 && self.idle == 0)
+                self.idle.saturating_add(self.maintained) < self.kept() || (self.queued > 0 && self.idle == 0)
             }
             Basis::Total => self.lacking(basis) > 0,
         }
@@ -90,15 +99,26 @@ pub(crate) fn total(figures: impl IntoIterator<Item = u32>) -> u32 {
 }
 
 /// Shares of the standby by largest remainder, ties to the earlier image.
+///
+/// Equal shares pass over images of a version: those are started on demand, as with Managed DevOps Pools, unless there is
+/// nothing else.
 pub(crate) fn shares(pool: &Pool, standby: u32) -> Vec<u32> {
-    let count = u64::try_from(pool.images.len()).unwrap_or(u64::MAX).max(1);
-    let weight = |percent: Option<u32>| percent.map_or(1, u64::from);
-    let whole = if pool.images.iter().all(|image| image.standby_percent.is_none()) { count } else { 100 };
+    let on_demand = |image: &&Image| image.capabilities.contains_key(IMAGE_VERSION_OVERRIDE);
+    let others = pool.images.iter().filter(|image| !on_demand(image)).count();
+    let weight = |image: &Image| match image.standby_percent {
+        Some(percent) => u64::from(percent),
+        None => u64::from(others == 0 || !on_demand(&image)),
+    };
+    let whole = if pool.images.iter().all(|image| image.standby_percent.is_none()) {
+        pool.images.iter().map(weight).sum::<u64>().max(1)
+    } else {
+        100
+    };
     let parts: Vec<(u64, u64)> = pool
         .images
         .iter()
         .map(|image| {
-            let part = u64::from(standby) * weight(image.standby_percent);
+            let part = u64::from(standby) * weight(image);
             (part / whole, part % whole)
         })
         .collect();
@@ -118,14 +138,19 @@ pub(crate) fn needs(
     pool: &Pool,
     instances: &[Instance],
     queued: &[u32],
-    standby: &[u32],
+    shares: &[Share],
     ordered: &BTreeMap<BindingName, u32>,
     now: Timestamp,
 ) -> Vec<Need> {
     let mut needs: Vec<Need> = queued
         .iter()
-        .zip(standby)
-        .map(|(queued, standby)| Need { queued: *queued, standby: *standby, ..Need::default() })
+        .zip(shares)
+        .map(|(queued, Share { standby, ahead })| Need {
+            queued: *queued,
+            standby: *standby,
+            ahead: *ahead,
+            ..Need::default()
+        })
         .collect();
     let bindings: BTreeMap<&BindingName, &Binding> =
         pool.bindings.iter().map(|binding| (&binding.name, binding)).collect();
@@ -221,8 +246,8 @@ fn surplus(pool: &Pool, needs: &[Need], have: u32) -> Vec<u32> {
     let beyond = |need: &Need| {
         // One that is merely on its way takes nobody's place yet.
         let ready = match basis {
-            Basis::Idle => need.idle.saturating_sub(need.standby),
-            Basis::Total => need.idle.saturating_add(need.busy).saturating_sub(need.standby).min(need.idle),
+            Basis::Idle => need.idle.saturating_sub(need.kept()),
+            Basis::Total => need.idle.saturating_add(need.busy).saturating_sub(need.kept()).min(need.idle),
         };
         match basis {
             // Azure DevOps' own rule compares idle agents alone.

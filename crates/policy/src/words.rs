@@ -2,16 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::{
+    explain::time,
     plan::{Action, Cause, Removal},
     pool::{Basis, Pool, ScaleOut},
+    standby::Outlook,
     target::Target,
 };
 
-/// The sizing as a sum, such as `8 busy + 1 queued + 6 standby = 15 of at most 40`.
+/// The sizing as a sum, such as `8 busy + 1 queued + 6 standby = 15 of at most 40`. What is started for a later change
+/// stands beside the standby of now: `0 standby + 4 ahead of 08:00Z`.
 ///
 /// `beyond` jobs wait for a parallel job and are not in the sum.
-pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, beyond: u32, held: bool) -> String {
+pub(crate) fn decision(
+    pool: &Pool,
+    target: &Target,
+    outlook: &Outlook,
+    beyond: u32,
+    held: bool,
+    now: Timestamp,
+) -> String {
     if pool.deletion.is_some() {
         return "the pool is being deleted: jobs finish, then agents and VMs go".to_owned();
     }
@@ -19,23 +31,28 @@ pub(crate) fn decision(pool: &Pool, target: &Target, standby: u32, beyond: u32, 
     let idle = target.total(|need| need.idle);
     let queued = target.total(|need| need.queued);
     let (desired, most) = (target.desired, pool.max_agents);
+    let standby = match outlook.ahead_of {
+        Some(change) => {
+            let (agents, ahead) = (outlook.level.agents, outlook.ahead());
+            format!("{agents} standby + {ahead} ahead of {}", time::at(change, now))
+        }
+        None => format!("{} standby", outlook.level.agents),
+    };
     if held {
         let coming = target.total(|need| need.coming);
         return format!("held at {}", busy.saturating_add(idle).saturating_add(coming));
     }
     let sum = match (pool.scale_out, pool.standby.basis) {
         (ScaleOut::Exact { .. }, Basis::Idle) => {
-            format!("{busy} busy + {queued} queued + {standby} standby = {desired} of at most {most}")
+            format!("{busy} busy + {queued} queued + {standby} = {desired} of at most {most}")
         }
         (ScaleOut::Exact { .. }, Basis::Total) => {
-            format!(
-                "the larger of {standby} standby and {busy} busy + {queued} queued = {desired} of at most {most}"
-            )
+            format!("the larger of {standby} and {busy} busy + {queued} queued = {desired} of at most {most}")
         }
         (ScaleOut::ElasticPool { increment_percent, .. }, Basis::Idle | Basis::Total) => {
             let step = pool.max_agents.saturating_mul(increment_percent).div_ceil(100);
             format!(
-                "{idle} idle of {standby} standby, {busy} busy, {queued} queued: {desired} of at most {most} in steps of {step}"
+                "{idle} idle of {standby}, {busy} busy, {queued} queued: {desired} of at most {most} in steps of {step}"
             )
         }
     };

@@ -331,14 +331,14 @@ fn one_that_waits_for_its_turn_says_behind_what() {
 fn a_job_that_waits_is_told_what_comes() {
     let found = first_look(pool(0), &scene([machine("a").idle()]).queued(2));
     assert_eq!(why_job(&found, 1), "waits for Azure DevOps to hand it out: 1 agent of its image is idle");
-    assert_eq!(why_job(&found, 2), "waits: a VM is created for it now");
+    assert_eq!(why_job(&found, 2), "waits: a VM is created for it now; none is wanted on standby");
     let starting = machine("a").vm(|vm| vm.created_at = Some(monday()));
     let mut full = pool(0);
     full.max_agents = 1;
     let found = first_look(full, &scene([starting]).queued(2));
     assert_eq!(
         why_job(&found, 1),
-        "waits: 1 agent is starting, the first is expected by 08:10Z at the latest"
+        "waits: 1 agent is starting, the first is expected by 08:10Z at the latest; none is wanted on standby"
     );
     assert!(
         why_job(&found, 2).starts_with("waits: maxAgents 1 keeps it from more"),

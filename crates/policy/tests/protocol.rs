@@ -86,7 +86,8 @@ impl Service {
             | Call::Raise { .. }
             | Call::Mark { .. }
             | Call::Register(_)
-            | Call::Describe(..) => Answer::Done,
+            | Call::Describe(..)
+            | Call::Label(..) => Answer::Done,
         }
     }
 

@@ -42,19 +42,22 @@ fn record(change: &RecordChange) -> &Register {
     match change {
         RecordChange::Register(register) | RecordChange::Describe { as_: register, .. } => register,
         RecordChange::Forget { name, .. } => panic!("{name} goes"),
+        RecordChange::Label { name, .. } => panic!("{name} is labelled"),
     }
 }
 
 fn forgotten(plan: &Plan) -> Vec<(&str, RecordCause)> {
     let forget = |change: &'_ RecordChange| match change {
         RecordChange::Forget { name, cause, .. } => Some((name.clone(), *cause)),
-        RecordChange::Register(_) | RecordChange::Describe { .. } => None,
+        RecordChange::Register(_) | RecordChange::Describe { .. } | RecordChange::Label { .. } => None,
     };
     let names = plan.records.iter().filter(|change| forget(change).is_some());
     names
         .map(|change| match change {
             RecordChange::Forget { name, cause, .. } => (name.as_str(), *cause),
-            RecordChange::Register(_) | RecordChange::Describe { .. } => unreachable!(),
+            RecordChange::Register(_) | RecordChange::Describe { .. } | RecordChange::Label { .. } => {
+                unreachable!()
+            }
         })
         .collect()
 }
@@ -75,6 +78,7 @@ fn apply(scene: &mut Scene, plan: &Plan) {
                 let found = scene.agents.iter_mut().find(|other| other.id == *agent).unwrap();
                 found.capabilities = capabilities(as_);
             }
+            RecordChange::Label { name, .. } => panic!("{name} is labelled"),
             RecordChange::Forget { agent, .. } => scene.agents.retain(|other| other.id != *agent),
         }
     }
@@ -120,12 +124,77 @@ fn each_image_that_a_binding_serves_has_a_placeholder_and_then_nothing_changes()
 }
 
 #[test]
-fn a_constant_standby_on_every_image_needs_none() {
+fn a_constant_standby_needs_none_unless_its_image_has_a_name() {
     assert_eq!(Passes::of(kept(1)).look(&scene([])).records, []);
+    // An agent has the name of its image only once it is labelled.
     let mut two_images = with_windows(kept(1));
-    assert_eq!(registered(&Passes::of(two_images.clone()).look(&scene([]).set("win"))).len(), 2);
     two_images.standby.agents = 2;
-    assert_eq!(Passes::of(two_images).look(&scene([]).set("win")).records, []);
+    assert_eq!(registered(&Passes::of(two_images).look(&scene([]).set("win"))).len(), 2);
+}
+
+/// Azure DevOps refuses at once a job whose demands no record meets, so an alias cannot wait for an agent that gets it.
+#[test]
+fn each_alias_has_a_placeholder_of_its_own() {
+    let mut pool = with_windows(kept(2));
+    pool.images[0].aliases = ["linux", "Ubuntu", "ubuntu/latest"].map(str::to_owned).to_vec();
+    let mut passes = Passes::of(pool);
+    let mut scene = scene([]).set("win");
+    let plan = passes.look(&scene);
+    let names: Vec<(&str, &str)> = registered(&plan)
+        .iter()
+        .map(|register| (register.name.as_str(), register.capabilities["ImageOverride"].as_str()))
+        .collect();
+    // Case does not count, and the name of an agent has no slash.
+    let hashed = names[2].0;
+    assert_eq!(
+        names,
+        [
+            ("poolkeeper-linux-build-ubuntu", "ubuntu"),
+            ("poolkeeper-linux-build-linux", "linux"),
+            (hashed, "ubuntu/latest"),
+            ("poolkeeper-linux-build-windows", "windows"),
+        ]
+    );
+    let start = "poolkeeper-linux-build-ubuntu-latest-";
+    assert!(hashed.starts_with(start) && hashed.len() == start.len() + 8, "{hashed}");
+    apply(&mut scene, &plan);
+    passes.wait(minutes(1));
+    let plan = passes.look(&scene);
+    assert_eq!((plan.records.as_slice(), plan.counts.foreign), ([].as_slice(), 0));
+    // What one of them remembers is what its image offers.
+    scene.agents[1].capabilities.insert("gpu".to_owned(), "true".to_owned());
+    let plan = passes.look(&scene.clone().job_that_demands(&["gpu", "ImageOverride -equals LINUX"]));
+    assert_eq!((plan.unroutable.as_slice(), plan.jobs.queued), ([].as_slice(), 1));
+    // An alias that is gone takes its record away, and a pool all of them.
+    passes.pool.images[0].aliases.truncate(2);
+    assert_eq!(forgotten(&passes.look(&scene)), [(hashed, RecordCause::Placeholder)]);
+    (passes.pool.deletion, passes.pool.standby.agents) = (Some(DeletionPolicy::Drain), 0);
+    passes.memory.operations.clear();
+    assert_eq!(forgotten(&passes.look(&scene)).len(), 4);
+}
+
+/// Managed DevOps Pools, scaling: ImageVersionOverride.
+#[test]
+fn a_placeholder_offers_the_version_that_its_image_declares() {
+    let mut pool = with_windows(kept(0));
+    let version = |version: &str| [("imageversionoverride".to_owned(), version.to_owned())].into();
+    pool.images[1].capabilities = version("1.2.3");
+    let mut passes = Passes::of(pool);
+    let mut scene = scene([]).set("win");
+    let plan = passes.look(&scene);
+    assert_eq!(registered(&plan)[0].capabilities.get("imageversionoverride"), None);
+    assert_eq!(registered(&plan)[1].capabilities["imageversionoverride"], "1.2.3");
+    apply(&mut scene, &plan);
+    for (declared, expected) in [(version("1.2.4"), Some("1.2.4")), (BTreeMap::new(), None)] {
+        passes.pool.images[1].capabilities = declared;
+        passes.wait(minutes(10));
+        let plan = passes.look(&scene);
+        let [change @ RecordChange::Describe { .. }] = plan.records.as_slice() else {
+            panic!("{:?}", plan.records)
+        };
+        assert_eq!(record(change).capabilities.get("imageversionoverride").map(String::as_str), expected);
+        apply(&mut scene, &plan);
+    }
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn office_hours() -> Draft {
     )
 }
 
+/// Managed DevOps Pools, scaling: the example of periods from scratch.
 #[test]
 fn one_agent_on_monday_mornings_eastern() {
     let early = period("early", (Monday, "00:00"), Some((Monday, "05:00")), 1);
@@ -100,6 +101,7 @@ fn one_agent_on_monday_mornings_eastern() {
     assert_eq!(level(&schedule, at("2026-11-23T09:59:59Z")), (1, Source::Manual, Some("early".into())));
 }
 
+/// Managed DevOps Pools, scaling: weekdays (the rows of start, end and count), and their example.
 #[test]
 fn four_agents_in_office_hours_eastern_none_at_nights_and_weekends() {
     let weekdays = ManualDraft::Weekdays { start: "09:00".into(), end: "17:00".into(), agents: 4 };
@@ -114,6 +116,7 @@ fn four_agents_in_office_hours_eastern_none_at_nights_and_weekends() {
     assert_eq!(week(&schedule)[4], "Friday 09:00 - Friday 17:00: 4 ");
 }
 
+/// Managed DevOps Pools, scaling: all week.
 #[test]
 fn all_week_never_changes() {
     let schedule = check(&draft("UTC", ManualDraft::AllWeek { agents: 4 }));
@@ -156,6 +159,7 @@ fn the_periods_of_the_manual_page() {
     assert_eq!(schedule.highest(), Some(("period mornings".into(), 6)));
 }
 
+/// Managed DevOps Pools, scaling, periods: the row of several days.
 #[test]
 fn multi_day_holds_through_the_nights() {
     let schedule = check(&office_hours());
@@ -177,6 +181,7 @@ fn overnight_and_over_the_end_of_the_week() {
     assert_eq!(level(&schedule, local(STOCKHOLM, "23 00:00")).0, 5);
 }
 
+/// Managed DevOps Pools, scaling, periods: the row of until the next one.
 #[test]
 fn until_next_wraps_around_the_week() {
     let schedule = check(&draft(
@@ -344,6 +349,7 @@ fn what_is_over_is_named_and_no_longer_the_highest() {
     );
 }
 
+/// Managed DevOps Pools, scaling, periods: each may have a zone of its own.
 #[test]
 fn periods_of_other_zones_follow_their_own_clock() {
     let mut tokyo = period("tokyo", (Monday, "08:00"), Some((Monday, "17:00")), 3);

@@ -172,6 +172,7 @@ fn exceptions_of_one_kind_must_not_overlap() {
     refused(&exceptions(&[part, meets]), ScheduleReason::InvalidSpec, &message("part", "meets"));
 }
 
+/// Managed DevOps Pools, scaling, periods: they must not overlap.
 #[test]
 fn periods_of_one_zone_must_not_overlap() {
     let free: &[Row<'_>] = &[

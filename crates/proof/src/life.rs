@@ -101,7 +101,7 @@ impl Life {
 impl Stand {
     fn end(mut self, began: Timestamp, left: u64) -> Result<Played, String> {
         let Self { stage, operator, passes, .. } = &mut self;
-        stage.judge.close(&stage.world, &operator.view);
+        stage.judge.close(&stage.world, &operator.view, stage.raised_by_others);
         stage.judge.check()?;
         if let Some(ghost) = stage.judge.ghosts.first() {
             return Err(ghost.clone());

@@ -80,7 +80,7 @@ fn finish(mut stage: Stage, operator: &Operator) -> Result<(), String> {
     if !operator.drained {
         return Err("it does not drain".to_owned());
     }
-    stage.judge.close(&stage.world, &operator.view);
+    stage.judge.close(&stage.world, &operator.view, stage.raised_by_others);
     stage.judge.check()
 }
 
@@ -176,7 +176,7 @@ fn missing_list() -> Result<(), String> {
     operator.respecify(stage.world.now());
     run(&mut stage, &mut operator, SignedDuration::from_mins(30));
     if operator.drained {
-        stage.judge.close(&stage.world, &operator.view);
+        stage.judge.close(&stage.world, &operator.view, stage.raised_by_others);
         stage.judge.check()?;
         return Err("it is gone before anybody has seen it empty".to_owned());
     }

@@ -153,7 +153,7 @@ fn pool(max_agents: u32, lifecycle: Lifecycle, bindings: Vec<Binding>) -> Pool {
         max_agents,
         images: vec![Image::default()],
         bindings,
-        standby: Standby { agents: 2, basis: Basis::Idle, schedule: None },
+        standby: Standby { agents: 2, basis: Basis::Idle, schedule: None, forecast: None },
         ignore_demands: [].into(),
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: SignedDuration::from_mins(10),

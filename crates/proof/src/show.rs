@@ -160,7 +160,7 @@ impl Show {
         if !drained {
             stage.judge.leaked.push("the pool was never seen empty".to_owned());
         }
-        stage.judge.close(&stage.world, &operator.view);
+        stage.judge.close(&stage.world, &operator.view, stage.raised_by_others);
         if self.trace {
             stage.world.journal().entries().for_each(|entry| println!("{entry}"));
         }

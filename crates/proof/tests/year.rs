@@ -102,7 +102,7 @@ fn a_year_of_one_pool() {
     }
     assert!(operator.drained, "it does not drain");
     assert_eq!(stage.world.journal().forgotten(read), 0, "the journal is too short for the judge");
-    stage.judge.close(&stage.world, &operator.view);
+    stage.judge.close(&stage.world, &operator.view, stage.raised_by_others);
     stage.judge.check().unwrap();
     println!("{passes} passes, window open {} times, faults {:?}", stage.judge.window_open, trouble.counts);
     println!("resident memory every four weeks, in MiB, the judge's books with it: {sizes:?}");

@@ -105,6 +105,7 @@ impl View {
                         )
                         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                         .collect(),
+                    user_capabilities: agent.user_capabilities.clone(),
                 })
                 .collect()
         })

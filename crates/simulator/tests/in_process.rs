@@ -36,7 +36,7 @@ fn pool(lifecycle: Lifecycle, standby: u32) -> Pool {
             existing: Existing::Adopt,
             claimed_at: None,
         }],
-        standby: Standby { agents: standby, basis: Basis::Idle, schedule: None },
+        standby: Standby { agents: standby, basis: Basis::Idle, schedule: None, forecast: None },
         ignore_demands: [].into(),
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: SignedDuration::from_mins(30),

@@ -3,11 +3,15 @@
 
 mod caller;
 
+use futures::future::join_all;
 use poolkeeper_azure::Fault;
 use poolkeeper_policy::{Action, End, Failure, Next, Outcome, Plan, Protocol, RecordChange};
 
 use self::caller::Caller;
 use super::observe::Clouds;
+
+/// Agents that are labelled at once.
+const LABELS: usize = 8;
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -93,12 +97,36 @@ pub(crate) async fn act(clouds: &Clouds, plan: &Plan, now: jiff::Timestamp) -> R
         tracing::info!(action = super::publish::verb(action), binding = %action.binding(), result = deed.result(), "{}", deed.message);
         report.deeds.push(deed);
     }
-    for change in &plan.records {
+    let (labels, records): (Vec<_>, Vec<_>) = plan.records.iter().partition(|change| is_label(change));
+    for change in records {
         let changed = change_record(clouds, change, now).await;
         tracing::info!(action = changed.action, result = changed.result(), "{}", changed.message);
         report.changes.push(changed);
     }
+    report.changes.extend(label(clouds, &labels, now).await);
     report
+}
+
+fn is_label(change: &RecordChange) -> bool {
+    match change {
+        RecordChange::Label { .. } => true,
+        RecordChange::Register(_) | RecordChange::Describe { .. } | RecordChange::Forget { .. } => false,
+    }
+}
+
+/// Every new agent is labelled, so only what went wrong is worth telling. What fails once fails for all: the rest waits.
+async fn label(clouds: &Clouds, labels: &[&RecordChange], now: jiff::Timestamp) -> Option<Changed> {
+    for some in labels.chunks(LABELS) {
+        let changes: Vec<_> = some.iter().map(|change| change_record(clouds, change, now)).collect();
+        let changed = join_all(changes).await;
+        for changed in &changed {
+            tracing::info!(action = changed.action, result = changed.result(), "{}", changed.message);
+        }
+        if let Some(failed) = changed.into_iter().find(|changed| changed.outcome.is_err()) {
+            return Some(failed);
+        }
+    }
+    None
 }
 
 async fn carry_out(clouds: &Clouds, action: &Action, now: jiff::Timestamp) -> Deed {
@@ -146,6 +174,7 @@ async fn change_record(clouds: &Clouds, change: &RecordChange, now: jiff::Timest
     let (action, event) = match change {
         RecordChange::Register(_) => ("Register", "Registering"),
         RecordChange::Describe { .. } => ("Describe", "Describing"),
+        RecordChange::Label { .. } => ("Label", "Labelling"),
         RecordChange::Forget { .. } => ("Forget", "Forgetting"),
     };
     Changed { action, event, message, outcome }

@@ -7,7 +7,7 @@ use poolkeeper_azure::{Fault, Quota};
 use poolkeeper_policy::{Agent, BindingName, JobRequest, Memory, Plan, Seen, Vm, Why};
 use poolkeeper_rest::Error;
 
-use super::failure;
+use super::{failure, history::HistoryCache};
 
 /// A source with its last good answer, and why it is missing since, if it is.
 #[derive(Debug)]
@@ -148,6 +148,8 @@ pub(crate) struct PoolCache {
     /// When each operation is asked about next, by id.
     pub(crate) polls: BTreeMap<String, Timestamp>,
     pub(crate) status_written_at: Option<Timestamp>,
+    /// What automatic standby rests on.
+    pub(crate) history: HistoryCache,
     /// When the pool's maintenance definition was last looked at.
     pub(crate) maintained_at: Option<Timestamp>,
 }

@@ -76,6 +76,7 @@ pub(crate) fn agent(agent: &devops::Agent) -> Agent {
         maintained: agent.assigned_request.as_ref().is_some_and(devops::JobRequest::is_maintenance),
         last_finished_at: agent.last_completed_request.as_ref().and_then(|request| request.finish_time),
         capabilities: capabilities.map(|(name, value)| (name.to_lowercase(), value.clone())).collect(),
+        user_capabilities: agent.user_capabilities.clone(),
     }
 }
 

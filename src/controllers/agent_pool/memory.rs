@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use poolkeeper_api::ScaleSetBinding;
 use poolkeeper_api::agent_pool::{
     AgentPoolStatus, Operation, OperationInstance, OperationKind, ScaleInMemory, StaircaseStep, StepMemory,
 };
+use poolkeeper_api::{ScaleSetBinding, duration};
 use poolkeeper_policy::{
-    self as policy, BindingName, BindingReason, FailedStarts, Instance, Memory, Stair, Staircase, VmId,
+    self as policy, BindingName, BindingReason, FailedStarts, Instance, Measured, Memory, Stair, Staircase,
+    StartTimes, VmId,
 };
 
 use super::count;
@@ -63,6 +64,17 @@ pub(super) fn failed_starts(binding: &ScaleSetBinding) -> Option<(BindingName, F
         message: message.map(|(_, message)| message.to_owned()).unwrap_or_default(),
     };
     Some((BindingName(binding.name_any()), starts))
+}
+
+/// How long starts take, as the binding's status has kept it.
+pub(super) fn start_times(binding: &ScaleSetBinding) -> Option<(BindingName, StartTimes)> {
+    let kept = binding.status.as_ref()?.start_time.as_ref()?;
+    let measured = Measured {
+        p50: duration::parse(&kept.p50).ok()?,
+        p95: duration::parse(&kept.p95).ok()?,
+        samples: u32::try_from(kept.samples).ok()?,
+    };
+    Some((BindingName(binding.name_any()), StartTimes::recalled(measured)))
 }
 
 fn operation(stored: &Operation) -> Option<policy::Operation> {

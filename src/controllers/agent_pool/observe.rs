@@ -15,7 +15,7 @@ use poolkeeper_rest::{Answer, Class, Error};
 use super::{
     cache::{PoolCache, SetCache},
     convert, operations, quota, unread,
-    validate::ValidatedPool,
+    validate::{ValidatedPool, mode},
 };
 use crate::{claim, context::Context};
 
@@ -201,7 +201,8 @@ async fn pool_id(organization: &Organization, pool: &AgentPool) -> Result<PoolId
             ),
         }));
     };
-    if found.options.elastic_pool {
+    // Looking on beside it harms nobody.
+    if found.options.elastic_pool && mode(pool) != Mode::Observe {
         return Err(Lookup::Failed(Why {
             reason: PoolReason::PoolManagedElsewhere,
             message: format!(
@@ -339,6 +340,10 @@ async fn gone(
 
 /// What the binding's own controller says of it.
 fn blocked(binding: &ScaleSetBinding, mode: Mode) -> Option<Blocked> {
+    // Nothing is claimed and nothing is written: reading is enough, beside whoever manages the scale set.
+    if mode == Mode::Observe {
+        return None;
+    }
     let status = binding.status.as_ref();
     let condition = |kind: &str| {
         status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == kind))
@@ -348,11 +353,7 @@ fn blocked(binding: &ScaleSetBinding, mode: Mode) -> Option<Blocked> {
     }
     let claimed = condition("Claimed").is_some_and(|claimed| claimed.status == "True");
     let pending = || Blocked { message: "its scale set is not claimed yet".to_owned(), pending: true };
-    match mode {
-        // Nothing is claimed and nothing is written: reading is enough.
-        Mode::Observe => None,
-        Mode::Active | Mode::Paused => (!claimed).then(pending),
-    }
+    (!claimed).then(pending)
 }
 
 async fn handle(ctx: &Context, pool: &AgentPool, binding: &ScaleSetBinding) -> Result<SetHandle, Why> {

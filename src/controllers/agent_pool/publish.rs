@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use poolkeeper_api::{AgentPool, AgentPoolStatus, agent_pool::FollowedSchedule};
+use poolkeeper_api::{
+    AgentPool, AgentPoolStatus,
+    agent_pool::{AutomaticHistory, FollowedSchedule},
+};
 use poolkeeper_policy::{FailureKind, OperationProgress, Plan, Snapshot, Why};
 
 pub(crate) use actions::verb;
@@ -29,6 +32,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) report: &'a Report,
     /// Conditions that are not policy's: whether standby and history are known.
     pub(crate) further: Vec<Desired>,
+    /// What the history says, where it is asked.
+    pub(crate) automatic: Option<AutomaticHistory>,
     /// The schedule that is followed, kept for the time when its object is missing.
     pub(crate) followed: Option<FollowedSchedule>,
     /// What is wrong with the schedule that the pool names.

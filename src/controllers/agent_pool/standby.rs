@@ -1,8 +1,11 @@
 //! The schedule that a pool follows: the one it names, or the last valid one of it.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use kube::ResourceExt;
-use poolkeeper_api::{AgentPool, StandbySchedule, StandbyScheduleSpec, agent_pool::FollowedSchedule};
+use poolkeeper_api::{
+    AgentPool, StandbySchedule, StandbyScheduleSpec, agent_pool::FollowedSchedule,
+    standby_schedule::Automatic,
+};
 use poolkeeper_policy::{PoolReason, Truth, Why, schedule::Schedule};
 
 use crate::{conditions::Desired, context::Context, schedule};
@@ -15,7 +18,9 @@ pub(super) struct Followed {
     pub(super) kept: Option<FollowedSchedule>,
     /// What is wrong with the schedule itself.
     pub(super) fault: Option<Why>,
-    /// `StandbyResolved` and, with automatic, `HistorySufficient`.
+    /// What it says of automatic standby, and the zone of its hours.
+    pub(super) automatic: Option<(Automatic, TimeZone)>,
+    /// `StandbyResolved`.
     pub(super) conditions: Vec<Desired>,
 }
 
@@ -28,10 +33,9 @@ pub(super) fn resolve(ctx: &Context, pool: &AgentPool, now: Timestamp) -> Follow
     match ctx.stores.schedule(&namespace, &reference.name) {
         Some(Ok(found)) => match usable(&found, pool, now) {
             Ok(schedule) => {
-                let mut conditions =
-                    vec![resolved(&format!("constant and StandbySchedule {}", reference.name))];
-                conditions.extend(found.spec.automatic.is_some().then(learning));
-                Followed { schedule: Some(schedule), kept: keep(&found), fault: None, conditions }
+                let conditions = vec![resolved(&format!("constant and StandbySchedule {}", reference.name))];
+                let automatic = automatic(&found.spec, &schedule);
+                Followed { schedule: Some(schedule), kept: keep(&found), fault: None, automatic, conditions }
             }
             Err(why) => follow_last(pool, why, now),
         },
@@ -78,7 +82,8 @@ fn follow_last(pool: &AgentPool, why: Why, now: Timestamp) -> Followed {
     let kept = kept.filter(|kept| Some(&kept.name) == name.as_ref());
     let last = kept.as_ref().and_then(|kept| {
         let spec: StandbyScheduleSpec = kept.typed().ok()?;
-        schedule::check(&spec, now).ok()
+        let schedule = schedule::check(&spec, now).ok()?;
+        Some((automatic(&spec, &schedule), schedule))
     });
     let goes_on = if last.is_some() { "; the last valid schedule is followed" } else { "" };
     let condition = Desired {
@@ -87,7 +92,12 @@ fn follow_last(pool: &AgentPool, why: Why, now: Timestamp) -> Followed {
         reason: why.reason.as_str(),
         message: format!("{}{goes_on}", why.message),
     };
-    Followed { schedule: last, kept, fault: Some(why), conditions: vec![condition] }
+    let (automatic, schedule) = last.unzip();
+    Followed { schedule, kept, fault: Some(why), automatic: automatic.flatten(), conditions: vec![condition] }
+}
+
+fn automatic(spec: &StandbyScheduleSpec, schedule: &Schedule) -> Option<(Automatic, TimeZone)> {
+    spec.automatic.clone().map(|automatic| (automatic, schedule.zone().clone()))
 }
 
 fn resolved(message: &str) -> Desired {
@@ -96,15 +106,6 @@ fn resolved(message: &str) -> Desired {
         truth: Truth::True,
         reason: PoolReason::Resolved.as_str(),
         message: message.to_owned(),
-    }
-}
-
-fn learning() -> Desired {
-    Desired {
-        kind: "HistorySufficient",
-        truth: Truth::False,
-        reason: PoolReason::Learning.as_str(),
-        message: "this version does not collect history yet: schedule and constant hold".to_owned(),
     }
 }
 

@@ -1,14 +1,14 @@
 //! Status and events of a binding. Never calls a cloud.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use poolkeeper_api::{
-    AgentPool, ScaleSetBinding, ScaleSetBindingStatus,
-    scale_set_binding::{AgentBootstrapType, ClaimStatus, ScaleSetFacts},
+    AgentPool, ScaleSetBinding, ScaleSetBindingStatus, duration,
+    scale_set_binding::{AgentBootstrapType, ClaimStatus, ScaleSetFacts, StartTimes},
 };
 use poolkeeper_azure::{MachinePriority, OrchestrationMode, ScaleSet};
-use poolkeeper_policy::{BindingReason as Reason, Limit, Mode, Truth};
+use poolkeeper_policy::{BindingReason as Reason, Limit, Measured, Mode, Truth};
 
 use super::{Fault, Standing, requirements, surroundings::Surroundings};
 use crate::{
@@ -263,12 +263,30 @@ fn status(findings: &Findings<'_>) -> ScaleSetBindingStatus {
         },
         requirements: findings.subject().map_or(before.requirements, requirements::rows),
         agents: agents.or(before.agents),
-        start_time: before.start_time,
+        start_time: findings
+            .starts
+            .as_ref()
+            .and_then(|starts| starts.times)
+            .map(start_times)
+            .or(before.start_time),
         failed_starts: match &findings.starts {
             None => before.failed_starts,
             Some(starts) => starts.failed.as_ref().map(|failed| agent_pool::count(failed.count)),
         },
         bootstrap: before.bootstrap,
+    }
+}
+
+/// Rounded up to 5 s, which is less than a read of the agents is late: so that not every start changes the status.
+fn start_times(measured: Measured) -> StartTimes {
+    let shown = |took: SignedDuration| {
+        let seconds = u64::try_from(took.as_secs()).unwrap_or(0).next_multiple_of(5);
+        duration::format(SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+    };
+    StartTimes {
+        p50: shown(measured.p50),
+        p95: shown(measured.p95),
+        samples: agent_pool::count(measured.samples),
     }
 }
 

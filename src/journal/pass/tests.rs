@@ -40,7 +40,7 @@ impl Scene {
                 existing: Existing::Adopt,
                 claimed_at: None,
             }],
-            standby: Standby { agents: 2, basis: policy::Basis::Idle, schedule: None },
+            standby: Standby { agents: 2, basis: policy::Basis::Idle, schedule: None, forecast: None },
             ignore_demands: BTreeSet::new(),
             scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
             idle_delay: SignedDuration::from_mins(30),

@@ -53,7 +53,12 @@ fn wanted(facts: &Facts<'_>) -> String {
             format!("standby {agents} comes from the schedule's week{until}")
         }
         Source::Manual => format!("standby {agents} comes from the schedule's period{named}{until}"),
-        Source::Automatic => format!("standby {agents} comes from the forecast{until}"),
+        Source::Automatic => {
+            let forecast = pool.standby.forecast.as_ref().map(|forecast| forecast.hour(facts.now));
+            let hour =
+                forecast.map(|(hour, figure)| format!(" for {hour} ({})", count(figure.samples, "sample")));
+            format!("standby {agents} comes from the forecast{}{until}", hour.unwrap_or_default())
+        }
         Source::Exception => format!("standby {agents} comes from the exception{named}{until}"),
         Source::Boost => format!("standby {agents} comes from the boost{named}{until}"),
     };

@@ -17,6 +17,8 @@ pub struct ImagePlan {
     pub queued: u32,
     /// Its share of the standby.
     pub standby: u32,
+    /// How many more are wanted for what comes within its lead time.
+    pub ahead: u32,
     /// Agents missing, at most what the maximum leaves.
     pub missing: u32,
     /// Idle agents beyond what is wanted.
@@ -32,6 +34,7 @@ pub(crate) fn of(target: &Target) -> Vec<ImagePlan> {
         maintained: need.maintained,
         queued: need.queued,
         standby: need.standby,
+        ahead: need.ahead,
         missing: target.missing.get(image).copied().unwrap_or(0),
         surplus: target.surplus.get(image).copied().unwrap_or(0),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Facts, JobLine, decision, time::at};
+use super::{Facts, JobLine, causes, decision, time::at};
 use crate::{
     demand::{Demand, Offers},
     instance::Instance,
@@ -74,7 +74,7 @@ impl<'a> Queue<'a> {
             None => {
                 let image = self.offers.image(&job.demands);
                 let why = match image {
-                    Some(image) => self.waits(image),
+                    Some(image) => self.waits(job, image),
                     None => self.unroutable(job),
                 };
                 (image, why)
@@ -118,16 +118,14 @@ impl<'a> Queue<'a> {
         };
         let demands = found.demands.join(", ");
         if found.reason == PoolReason::NoSuchImage {
-            format!("waits: no image is what it asks for ({demands}): name or alias an image so")
+            format!("waits: no image is what it asks for ({demands}): {}", found.remedy())
         } else {
-            format!(
-                "waits: no image offers {demands}: add it to an image's capabilities, or to routing.ignoreDemands"
-            )
+            format!("waits: no image offers {demands}: {}", found.remedy())
         }
     }
 
     /// The jobs before it have the agents that are free first.
-    fn waits(&mut self, image: usize) -> String {
+    fn waits(&mut self, job: &JobRequest, image: usize) -> String {
         let Facts { pool, plan, .. } = *self.facts;
         if pool.deletion.is_some() {
             return "waits: the pool is being deleted, and starts no VM".into();
@@ -151,7 +149,7 @@ impl<'a> Queue<'a> {
         let place = place - figures.idle;
         let coming = figures.coming.saturating_sub(figures.maintained);
         if place < coming {
-            return self.comes(image, coming);
+            return self.comes(image, coming) + &causes::of(self.facts, job, image);
         }
         let grown: u32 = plan
             .actions
@@ -166,7 +164,7 @@ impl<'a> Queue<'a> {
             })
             .fold(0, u32::saturating_add);
         if place - coming < grown {
-            return "waits: a VM is created for it now".into();
+            return format!("waits: a VM is created for it now{}", causes::of(self.facts, job, image));
         }
         self.limited(image)
     }

@@ -24,7 +24,7 @@ pub(super) fn lines(facts: &Facts<'_>) -> Vec<RecordLine> {
 
 fn why(facts: &Facts<'_>, agent: AgentId, kind: RecordKind) -> String {
     let change = facts.plan.records.iter().find(|change| match change {
-        RecordChange::Register(_) => false,
+        RecordChange::Register(_) | RecordChange::Label { .. } => false,
         RecordChange::Describe { agent: other, .. } | RecordChange::Forget { agent: other, .. } => {
             *other == agent
         }
@@ -36,15 +36,19 @@ fn why(facts: &Facts<'_>, agent: AgentId, kind: RecordKind) -> String {
         (RecordKind::Placeholder, Some(RecordChange::Describe { .. })) => {
             "lets jobs wait while no agent is there; its capabilities are updated now".into()
         }
-        (RecordKind::Placeholder, Some(RecordChange::Register(_)) | None) => {
+        (RecordKind::Placeholder, Some(RecordChange::Register(_) | RecordChange::Label { .. }) | None) => {
             "lets jobs wait while no agent is there".into()
         }
-        (RecordKind::Ghost, Some(RecordChange::Describe { .. } | RecordChange::Register(_)) | None) => {
-            "its VM is gone: its record goes once every scale set of the pool has just been listed whole"
-                .into()
-        }
-        (RecordKind::Foreign, Some(RecordChange::Describe { .. } | RecordChange::Register(_)) | None) => {
-            "on none of this pool's VMs: left alone".into()
-        }
+        (
+            RecordKind::Ghost,
+            Some(RecordChange::Describe { .. } | RecordChange::Register(_) | RecordChange::Label { .. })
+            | None,
+        ) => "its VM is gone: its record goes once every scale set of the pool has just been listed whole"
+            .into(),
+        (
+            RecordKind::Foreign,
+            Some(RecordChange::Describe { .. } | RecordChange::Register(_) | RecordChange::Label { .. })
+            | None,
+        ) => "on none of this pool's VMs: left alone".into(),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// `08:42Z`, with the date where that is another day than today; minutes are what a person can use.
-pub(super) fn at(time: Timestamp, now: Timestamp) -> String {
+pub(crate) fn at(time: Timestamp, now: Timestamp) -> String {
     let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
     let form = if day(time) == day(now) { "%H:%MZ" } else { "%Y-%m-%d %H:%MZ" };
     time.strftime(form).to_string()

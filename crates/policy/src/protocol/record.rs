@@ -1,4 +1,4 @@
-//! Changes of agent records that no VM stands behind: placeholders, and what VMs have left behind.
+//! Changes of agent records: placeholders, what VMs have left behind, and what agents say of their image.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,17 @@ pub enum RecordChange {
         agent: AgentId,
         /// What it shall offer.
         as_: Register,
+    },
+    /// An agent of ours does not carry the name by which jobs ask for its image.
+    Label {
+        /// The agent.
+        agent: AgentId,
+        /// Its name.
+        name: String,
+        /// The name or alias of its image that it carries from now on.
+        image: String,
+        /// All its user capabilities, those of others included: a write replaces them.
+        capabilities: BTreeMap<String, String>,
     },
     /// The record goes.
     Forget {
@@ -75,6 +86,7 @@ impl RecordChange {
         match self {
             Self::Register(placeholder) => format!("register placeholder agent {}", placeholder.name),
             Self::Describe { as_, .. } => format!("update the capabilities of placeholder {}", as_.name),
+            Self::Label { name, image, .. } => format!("label agent {name} as ImageOverride {image}"),
             Self::Forget { name, cause, .. } => format!("delete agent record {name} ({})", cause.words()),
         }
     }
@@ -85,6 +97,7 @@ impl RecordChange {
         match self {
             Self::Register(placeholder) => Call::Register(placeholder.clone()),
             Self::Describe { agent, as_ } => Call::Describe(*agent, as_.clone()),
+            Self::Label { agent, capabilities, .. } => Call::Label(*agent, capabilities.clone()),
             Self::Forget { agent, .. } => Call::ReadAgent(*agent),
         }
     }

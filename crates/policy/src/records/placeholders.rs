@@ -1,10 +1,11 @@
-//! The offline record per image that lets jobs wait while the pool is empty.
+//! The offline record per image, and per name of one that has names, that lets jobs wait while no agent could run them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    demand::{self, IMAGE_VERSION_OVERRIDE},
     instance::{Instance, after},
     inventory::Inventory,
     memory::Memory,
@@ -17,8 +18,10 @@ use crate::{
 /// The capability that makes an agent a placeholder; its value is the pool's name.
 const MARK: &str = "poolkeeper.placeholder";
 /// Names the image to jobs that ask for one.
-const IMAGE_OVERRIDE: &str = "ImageOverride";
+pub(super) const IMAGE_OVERRIDE: &str = "ImageOverride";
 const AGENT_VERSION: &str = "Agent.Version";
+/// The newest agent that was seen on its image, for jobs that ask for one version exactly.
+pub(crate) const SEEN_VERSION: &str = "poolkeeper.agentversion";
 /// Azure DevOps adds `Agent.Version -gtVersion x` to nearly every job, and has agents update themselves to what a job
 /// needs. A record without an agent cannot, so it claims a version that none will ask for: agents are at 4.
 const ANY_VERSION: &str = "99.0.0";
@@ -43,7 +46,9 @@ pub(super) fn is_of(pool: &Pool, agent: &Agent) -> bool {
 
 /// The image whose placeholder an agent is.
 pub(crate) fn image_of(pool: &Pool, agent: &Agent) -> Option<usize> {
-    let is = |image: &Image| agent.name.eq_ignore_ascii_case(&name(pool, image));
+    let is = |image: &Image| {
+        names(image).any(|called| agent.name.eq_ignore_ascii_case(&record_name(pool, called)))
+    };
     if is_of(pool, agent) { pool.images.iter().position(is) } else { None }
 }
 
@@ -67,15 +72,17 @@ pub(super) fn changes(
     memory.records.described.retain(|_, at| after(*at, DESCRIBE) > now);
     let mut changes = Vec::new();
     let mut kept = BTreeSet::new();
-    for (index, image) in wanted {
-        let name = name(pool, image);
+    for (index, image, called) in wanted {
+        let name = record_name(pool, called);
         let found = present.iter().find(|agent| agent.name.eq_ignore_ascii_case(&name));
         kept.extend(found.map(|agent| agent.id));
         let machines = online(pool, index, &inventory.instances, agents);
-        let capabilities = offer(pool, image, &machines, found.copied());
+        let capabilities = offer(pool, image, called, &machines, found.copied());
         let register = Register { name: name.clone(), capabilities };
         match found {
-            Some(found) if lacks(found, &register) && !memory.records.described.contains_key(&name) => {
+            Some(found)
+                if lacks(found, image, &register) && !memory.records.described.contains_key(&name) =>
+            {
                 memory.records.described.insert(name, now);
                 changes.push(RecordChange::Describe { agent: found.id, as_: register });
             }
@@ -96,16 +103,28 @@ pub(super) fn changes(
     changes
 }
 
-/// The images that need one: those that some binding serves, while the pool may be empty. With a constant standby on
-/// every image there is always an agent of each.
-fn wanted(pool: &Pool) -> Vec<(usize, &Image)> {
-    let never_empty = target::shares(pool, pool.standby.agents).iter().all(|share| *share > 0);
+/// The names that need one: of images that some binding serves, while there may be no agent that carries it. With a
+/// constant standby on every image there is always an agent of each; but a named one has its names only once we have
+/// labelled it, and one at a time.
+fn wanted(pool: &Pool) -> Vec<(usize, &Image, &str)> {
+    let unnamed = pool.images.iter().all(|image| image.name.is_empty());
+    let never_empty = unnamed && target::shares(pool, pool.standby.agents).iter().all(|share| *share > 0);
     if !pool.placeholders || never_empty {
         return Vec::new();
     }
     let served =
         |image: usize| pool.bindings.iter().any(|binding| binding.image == image && !binding.draining);
-    pool.images.iter().enumerate().filter(|(image, _)| served(*image)).collect()
+    let images = pool.images.iter().enumerate().filter(|(image, _)| served(*image));
+    images.flat_map(|(index, image)| names(image).map(move |called| (index, image, called))).collect()
+}
+
+/// The image's name, and its aliases that are not the same.
+fn names(image: &Image) -> impl Iterator<Item = &str> {
+    let all = || std::iter::once(&image.name).chain(&image.aliases).map(String::as_str);
+    let is_first = move |(place, called): &(usize, &str)| {
+        !all().take(*place).any(|earlier| demand::same(earlier, called))
+    };
+    all().enumerate().filter(is_first).map(|(_, called)| called)
 }
 
 /// Some scale set of the image can be written to.
@@ -114,17 +133,20 @@ fn usable(pool: &Pool, seen: &Snapshot, image: usize) -> bool {
     pool.bindings.iter().any(|binding| binding.image == image && free(&binding.name))
 }
 
-/// `poolkeeper-<pool>-<image>`, `default` for the unnamed image; what is too long ends in a hash of the whole.
-fn name(pool: &Pool, image: &Image) -> String {
-    let of = if image.name.is_empty() { "default" } else { &image.name };
+/// `poolkeeper-<pool>-<name>`, `default` for the unnamed image; what is too long, or has letters that names of agents
+/// may not have, ends in a hash of the whole.
+fn record_name(pool: &Pool, called: &str) -> String {
+    let of = if called.is_empty() { "default" } else { called };
     let whole = format!("poolkeeper-{}-{of}", pool.name);
-    if whole.chars().count() <= NAME {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if whole.len() <= NAME && whole.chars().all(is_plain) {
         return whole;
     }
     // FNV-1a: short, and the same in every version.
     let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(16_777_619);
-    let hash = format!("-{:08x}", whole.bytes().fold(2_166_136_261, step));
-    whole.chars().take(NAME - hash.len()).chain(hash.chars()).collect()
+    let hash = format!("-{:08x}", whole.to_lowercase().bytes().fold(2_166_136_261, step));
+    let plain = whole.chars().map(|letter| if is_plain(letter) { letter } else { '-' });
+    plain.take(NAME - hash.len()).chain(hash.chars()).collect()
 }
 
 /// The agents of an image that are online.
@@ -144,12 +166,15 @@ fn online<'a>(pool: &Pool, image: usize, instances: &[Instance], agents: &'a [Ag
 fn offer(
     pool: &Pool,
     image: &Image,
+    called: &str,
     machines: &[&Agent],
     before: Option<&Agent>,
 ) -> BTreeMap<String, String> {
     let mut reported: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for agent in machines {
-        let described = agent.capabilities.iter().filter(|(name, value)| of_image(agent, name, value));
+        let described = agent.capabilities.iter().filter(|(name, value)| {
+            of_image(agent, name, value) && (image.name.is_empty() || !is_label(name))
+        });
         for (name, value) in described {
             reported.entry(name).or_default().insert(value);
         }
@@ -159,6 +184,7 @@ fn offer(
     offered.extend(
         before
             .filter(|(name, _)| machines.is_empty() || reported.contains_key(name.as_str()))
+            .filter(|(name, _)| image.name.is_empty() || !is_label(name))
             .map(|(name, value)| (name.clone(), value.clone())),
     );
     for (name, values) in reported {
@@ -168,9 +194,11 @@ fn offer(
         }
     }
     offered.extend(image.capabilities.iter().map(|(name, value)| (name.to_lowercase(), value.clone())));
-    let image_name = (!image.name.is_empty()).then_some((IMAGE_OVERRIDE, image.name.as_str()));
+    let image_name = (!image.name.is_empty()).then_some((IMAGE_OVERRIDE, called));
+    let versions = machines.iter().filter_map(|agent| agent.capabilities.get(demand::AGENT_VERSION));
+    let newest = versions.max_by_key(|seen| demand::version(seen)).map(|seen| (SEEN_VERSION, seen.as_str()));
     let own = [(AGENT_VERSION, ANY_VERSION), (MARK, pool.name.as_str())];
-    for (name, value) in own.into_iter().chain(image_name) {
+    for (name, value) in own.into_iter().chain(image_name).chain(newest) {
         offered.remove(&name.to_lowercase());
         offered.insert(name.to_owned(), value.to_owned());
     }
@@ -187,10 +215,18 @@ fn of_image(agent: &Agent, name: &str, value: &str) -> bool {
         && !name.is_empty()
 }
 
-/// Something is missing of what the placeholder shall offer, or has another value; more than that does no harm.
-fn lacks(found: &Agent, register: &Register) -> bool {
-    register
-        .capabilities
-        .iter()
-        .any(|(name, value)| found.capabilities.get(&name.to_lowercase()) != Some(value))
+/// What we give to agents of named images ourselves.
+fn is_label(name: &str) -> bool {
+    name == demand::IMAGE_OVERRIDE || name == IMAGE_VERSION_OVERRIDE
+}
+
+/// Something is missing of what the placeholder shall offer, or has another value; more than that does no harm, unless
+/// it is a version that its image does not declare any more.
+fn lacks(found: &Agent, image: &Image, register: &Register) -> bool {
+    let retracted = !image.name.is_empty()
+        && found.capabilities.contains_key(IMAGE_VERSION_OVERRIDE)
+        && !image.capabilities.contains_key(IMAGE_VERSION_OVERRIDE);
+    let missing =
+        |(name, value): (&String, &String)| found.capabilities.get(&name.to_lowercase()) != Some(value);
+    retracted || register.capabilities.iter().any(missing)
 }

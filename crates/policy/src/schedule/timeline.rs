@@ -46,14 +46,7 @@ pub(super) struct Timeline<'a> {
 
 impl<'a> Timeline<'a> {
     pub(super) fn new(schedule: &'a Schedule, from: Timestamp, to: Timestamp) -> Self {
-        let mut timeline = Self {
-            from,
-            to,
-            manual: manual(&schedule.manual, from, to),
-            whole_days: Vec::new(),
-            parts_of_days: Vec::new(),
-            boosts: Vec::new(),
-        };
+        let mut timeline = Self { manual: manual(&schedule.manual, from, to), ..Self::empty(from, to) };
         for exception in schedule.exceptions.iter().filter(|e| e.start <= to && e.end > from) {
             match exception.hours {
                 None => timeline.whole_days.push(exception.stretch(exception.start, exception.end)),
@@ -65,6 +58,12 @@ impl<'a> Timeline<'a> {
             timeline.boosts.push(Stretch { start: boost.start, end: boost.end, agents: boost.agents, name });
         }
         timeline
+    }
+
+    /// Where there is no schedule.
+    pub(super) fn empty(from: Timestamp, to: Timestamp) -> Self {
+        let none = Vec::new;
+        Self { from, to, manual: none(), whole_days: none(), parts_of_days: none(), boosts: none() }
     }
 
     /// What holds at an instant between `from` and `to`.

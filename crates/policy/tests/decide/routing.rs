@@ -29,7 +29,7 @@ fn two_images() -> Pool {
 #[case::by_what_its_agents_offer(&["msbuild -gtVersion 16.9"], Ok("win"))]
 #[case::an_ignored_demand(&["NPM"], Ok("d4"))]
 #[case::agents_update_themselves(&["Agent.Version -gtVersion 4.1"], Ok("d4"))]
-#[case::a_version_of_the_image(&["ImageVersionOverride -equals 1.2.3"], Ok("d4"))]
+#[case::a_version_that_no_image_declares(&["ImageVersionOverride -equals 1.2.3"], Err(PoolReason::DemandNotMet))]
 #[case::an_unknown_image(&["ImageOverride -equals macos"], Err(PoolReason::NoSuchImage))]
 #[case::an_unmet_demand(&["docker", "gpu"], Err(PoolReason::DemandNotMet))]
 #[case::a_version_too_low(&["java -gtVersion 21"], Err(PoolReason::DemandNotMet))]

@@ -53,7 +53,7 @@ pub(crate) fn pool() -> Pool {
         max_agents: 4,
         images: vec![Image::default()],
         bindings: vec![binding("d4")],
-        standby: Standby { agents: 0, basis: Basis::Idle, schedule: None },
+        standby: Standby { agents: 0, basis: Basis::Idle, schedule: None, forecast: None },
         ignore_demands: BTreeSet::new(),
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: minutes(30),

@@ -43,7 +43,7 @@ pub(crate) fn pool(standby: u32) -> Pool {
         max_agents: 4,
         images: vec![Image::default()],
         bindings: vec![binding("d4")],
-        standby: Standby { agents: standby, basis: Basis::Idle, schedule: None },
+        standby: Standby { agents: standby, basis: Basis::Idle, schedule: None, forecast: None },
         ignore_demands: BTreeSet::new(),
         scale_out: ScaleOut::Exact { sampling: Sampling::Decaying },
         idle_delay: minutes(30),

@@ -83,7 +83,7 @@ impl Run {
         if !bench.run(14_400, |bench| bench.operator.drained) {
             return Err("it does not drain afterwards".to_owned());
         }
-        bench.stage.judge.close(&bench.stage.world, &bench.operator.view);
+        bench.stage.judge.close(&bench.stage.world, &bench.operator.view, bench.stage.raised_by_others);
         bench.stage.judge.check()?;
         Ok(Self { began, ended, during, after })
     }

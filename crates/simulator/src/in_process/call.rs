@@ -50,7 +50,8 @@ impl View {
             | Call::Reserve(_)
             | Call::Release(_)
             | Call::Register(_)
-            | Call::Describe(..) => self.call_devops(world, call),
+            | Call::Describe(..)
+            | Call::Label(..) => self.call_devops(world, call),
         }
     }
 
@@ -135,6 +136,10 @@ impl View {
                 let written_now =
                     world.set_user_capabilities(self.pool, unsigned(*agent), capabilities.clone());
                 written(written_now, Answer::Done)
+            }
+            Call::Label(agent, capabilities) => {
+                let labelled = world.set_user_capabilities(self.pool, unsigned(*agent), capabilities.clone());
+                written(labelled, Answer::Done)
             }
             Call::ReadSet
             | Call::Raise { .. }

@@ -150,6 +150,10 @@ impl<'a> Caller<'a> {
                 organization.set_user_capabilities(pool, id(agent), &user).await?;
                 Answer::Done
             }
+            Call::Label(agent, capabilities) => {
+                organization.set_user_capabilities(pool, id(agent), &capabilities).await?;
+                Answer::Done
+            }
             Call::ReadSet
             | Call::Raise { .. }
             | Call::Mark { .. }
@@ -227,7 +231,8 @@ impl<'a> Caller<'a> {
             | Call::Reserve(_)
             | Call::Release(_)
             | Call::Register(_)
-            | Call::Describe(..) => unread(),
+            | Call::Describe(..)
+            | Call::Label(..) => unread(),
         }
         .into())
     }

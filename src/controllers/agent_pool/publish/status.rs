@@ -30,8 +30,19 @@ const GHOSTS: usize = 100;
 
 /// The status that a pass ends in.
 pub(crate) fn status(findings: &Findings<'_>) -> AgentPoolStatus {
-    let Findings { pool, pool_id, seen, plan, report, further, followed, schedule_fault, ready, now } =
-        findings;
+    let Findings {
+        pool,
+        pool_id,
+        seen,
+        plan,
+        report,
+        further,
+        automatic,
+        followed,
+        schedule_fault,
+        ready,
+        now,
+    } = findings;
     let before = pool.status.clone().unwrap_or_default();
     let generation = pool.metadata.generation;
     let mut desired: Vec<Desired> = plan.conditions.iter().map(Desired::from).collect();
@@ -54,6 +65,7 @@ pub(crate) fn status(findings: &Findings<'_>) -> AgentPoolStatus {
         last_handled_reconcile: pool.annotations().get(annotation::RECONCILE).cloned(),
         recent_actions: recent(&before.recent_actions, plan, report, *now),
         schedule: followed.clone(),
+        automatic: automatic.clone(),
         ..before.clone()
     };
     memory::store(&plan.memory, &plan.instances, &mut status);

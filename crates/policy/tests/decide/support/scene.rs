@@ -53,6 +53,7 @@ pub(crate) fn agent(name: &str) -> Agent {
         maintained: false,
         last_finished_at: None,
         capabilities: BTreeMap::new(),
+        user_capabilities: BTreeMap::new(),
     }
 }
 
