@@ -8,18 +8,22 @@
 mod clouds;
 mod course;
 mod door;
+mod hour;
 mod scenarios;
 mod site;
 mod stage;
+mod table;
 
 use std::time::Duration;
 
 pub(crate) use clouds::{Clouds, Truth};
 pub(crate) use course::Course;
 pub(crate) use door::{Door, Moment, Write};
+pub(crate) use hour::Hour;
 pub(crate) use scenarios::Scenarios;
 pub(crate) use site::{Site, words as conditions};
 pub(crate) use stage::{SPEED, Stage, world};
+pub(crate) use table::cells;
 
 /// No wait of a test takes a quarter of it, unless something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);

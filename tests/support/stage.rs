@@ -1,9 +1,9 @@
 //! Control plane, simulator, chart and operators.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use poolkeeper_clock::Clock;
 use poolkeeper_harness::{
@@ -21,7 +21,7 @@ const OPERATOR_NAMESPACE: &str = "poolkeeper";
 /// Everything but the operators. Dropping it ends everything.
 pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
-    pub(crate) control_plane: ControlPlane,
+    pub(crate) control_plane: Arc<ControlPlane>,
     /// With the administrator's rights.
     pub(crate) admin: Client,
     pub(crate) clouds: Clouds,
@@ -43,7 +43,7 @@ impl Stage {
     /// The same with any world, and at any speed.
     pub(crate) async fn with_world(world: &Value, speed: u32) -> Result<Self> {
         let binaries = Binaries::find()?;
-        let control_plane = ControlPlane::start(&Tools::ensure().await?).await?;
+        let control_plane = Arc::new(ControlPlane::start(&Tools::ensure().await?).await?);
         let clock = Clock::new(Timestamp::now(), f64::from(speed));
         let simulator = Simulator::start(&binaries, World::Text(&world.to_string()), 1, Some(clock)).await?;
         control_plane.install_chart(OPERATOR_NAMESPACE, &values_for(&simulator)?).await?;
@@ -52,6 +52,24 @@ impl Stage {
         let chart = control_plane.operator_configuration(OPERATOR_NAMESPACE).await?;
         let configuration = serde_yaml::from_str(&std::fs::read_to_string(&chart)?)?;
         Ok(Self { simulator, control_plane, admin, clouds, clock, binaries, identity, configuration })
+    }
+
+    /// The same API server and chart, and clouds of their own, whose time is `begin` now. Operators that are started
+    /// from it live in that time too.
+    pub(crate) async fn beside(&self, world: &Value, begin: Timestamp) -> Result<Self> {
+        let clock = beginning(begin, f64::from(SPEED))?;
+        let simulator =
+            Simulator::start(&self.binaries, World::Text(&world.to_string()), 1, Some(clock)).await?;
+        Ok(Self {
+            clouds: Clouds::new(&simulator)?,
+            simulator,
+            control_plane: Arc::clone(&self.control_plane),
+            admin: self.admin.clone(),
+            clock,
+            binaries: self.binaries.clone(),
+            identity: self.identity.clone(),
+            configuration: self.configuration.clone(),
+        })
     }
 
     /// Starts an operator as the chart's `ServiceAccount`, with the chart's configuration; it watches only these
@@ -114,7 +132,9 @@ impl Stage {
 
     /// Copies logs, objects and the simulator's journal into a folder that stays, for a look after a failure.
     pub(crate) async fn keep_logs(&self, operators: &[&Operator]) -> Result<std::path::PathBuf> {
-        let folder = std::env::temp_dir().join(format!("poolkeeper-failed-{}", std::process::id()));
+        // Stages of one test have the same process, and simulators at different ports.
+        let port = self.simulator.url().rsplit(':').next().unwrap_or_default();
+        let folder = std::env::temp_dir().join(format!("poolkeeper-failed-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         for (number, operator) in operators.iter().enumerate() {
             std::fs::copy(operator.log(), folder.join(format!("operator-{number}.log")))?;
@@ -127,6 +147,15 @@ impl Stage {
         std::fs::write(folder.join("objects.yaml"), self.kubectl(&objects).await?)?;
         Ok(folder)
     }
+}
+
+/// A clock that shows `begin` now. It shows the wall clock's time at its origin, and from there it runs `speed` times as
+/// fast; so the origin lies as far back as it takes to gain what `begin` is ahead.
+fn beginning(begin: Timestamp, speed: f64) -> Result<Clock> {
+    let now = Timestamp::now();
+    let ahead = begin.duration_since(now).as_secs_f64();
+    let since_origin = SignedDuration::try_from_secs_f64(ahead / (speed - 1.0))?;
+    Ok(Clock::new(now.checked_sub(since_origin)?, speed))
 }
 
 /// `examples/simulator/world.yaml` with these scale sets and agent pools instead of its own.
