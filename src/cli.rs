@@ -1,14 +1,20 @@
-//! `poolkeeper agents`, `explain` and `diagnostics`, also as the kubectl plugin `kubectl poolkeeper`.
+//! `poolkeeper agents`, `explain`, `diagnostics`, `import` and `schedule`, also as the kubectl plugin
+//! `kubectl poolkeeper`.
 
+mod adopt;
 mod agents;
 mod args;
 mod cluster;
 mod diagnostics;
 mod explain;
+mod import;
 mod operator;
+mod preview;
 mod table;
 
 pub use args::{Command, Output, Place};
+pub use import::ReadError;
+pub use preview::PreviewError;
 
 use cluster::Cluster;
 
@@ -97,9 +103,30 @@ pub enum Error {
         /// Of which pool.
         pool: String,
     },
+    /// The take-over has not come to its end.
+    #[error("the pool is not taken over: {0}")]
+    NotAdopted(String),
     /// The ConfigMap is somebody else's.
     #[error("the ConfigMap {0} is no journal of this pool; rename or delete it, and the operator begins one")]
     NoJournal(String),
+    /// A file that cannot be read.
+    #[error("cannot read {file}")]
+    File {
+        /// Its name; `-` is stdin.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The definition of another manager's pool cannot be turned into manifests.
+    #[error(transparent)]
+    Import(#[from] poolkeeper_import::ImportError),
+    /// The pool of another manager cannot be read.
+    #[error(transparent)]
+    Read(#[from] import::ReadError),
+    /// A schedule that cannot be shown.
+    #[error(transparent)]
+    Preview(#[from] preview::PreviewError),
     /// Nothing could be printed.
     #[error("cannot write to stdout: {0}")]
     Stdout(#[from] std::io::Error),
@@ -127,6 +154,9 @@ pub async fn run(command: Command) -> Result<(), Error> {
             let view = operator::view(&args.at, &args.operator).await?;
             explain::text(&view, args.job, args.vm.as_deref(), args.at.output, width())?
         }
+        Command::Adopt(args) => return adopt::run(&args).await,
+        Command::Import(args) => import::text(&args.from).await?,
+        Command::Schedule(args) => preview::text(&args.command, width())?,
         Command::Diagnostics(args) => {
             let cluster = Cluster::connect(&args.at).await?;
             let rows = diagnostics::read(&cluster, &args.at.pool).await?;
@@ -142,6 +172,16 @@ pub async fn run(command: Command) -> Result<(), Error> {
 
 fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// The text of a file; `-` is stdin.
+fn input(file: &std::path::Path) -> Result<String, Error> {
+    let read = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin().lock())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    read.map_err(|source| Error::File { file: file.display().to_string(), source })
 }
 
 /// A reader that has seen enough, such as `head`, is no error.
