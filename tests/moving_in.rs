@@ -100,7 +100,7 @@ async fn beside(site: Site<'_>, operator: &Operator) -> Result<()> {
     let text = said(&output);
     ensure!(output.status.code() == Some(1), "{text}");
     ensure!(
-        text.contains("FAILED") && text.contains("beside") && text.contains("nothing was written"),
+        text.contains("its scale set has another manager") && text.contains("nothing was written"),
         "{text}"
     );
     left_no_trace(site).await?;

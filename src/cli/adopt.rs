@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -18,6 +19,8 @@ use crate::{
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
+/// Quiet pools are looked at once a minute.
+const STALE: SignedDuration = SignedDuration::from_mins(5);
 /// Field manager of the one field that is written.
 const MANAGER: &str = "poolkeeper-adopt";
 
@@ -43,7 +46,7 @@ pub(super) async fn run(args: &Adopt) -> Result<(), Error> {
     let bindings: Api<ScaleSetBinding> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let (pool, of_pool) = read(&pools, &bindings, args, &cluster).await?;
     let before = operator::view(&args.at, &args.operator).await?;
-    let mut steps = vec![observed(&pool)];
+    let mut steps = vec![observed(&pool), recent(&before)];
     steps.extend(of_pool.iter().map(usable));
     if of_pool.is_empty() {
         steps.push(no(format!("no ScaleSetBinding has poolRef {}: apply one", args.at.pool)));
@@ -160,8 +163,13 @@ fn observed(pool: &AgentPool) -> Step {
         (Mode::Paused, _) => {
             no(format!("AgentPool {name} has mode Paused: set Observe, and look at what it would do"))
         }
-        (Mode::Observe, Some((status, _, _))) if status == "True" && current => {
-            ok(format!("AgentPool {name} is observed, and both clouds can be read"))
+        (Mode::Observe, Some((status, reason, _)))
+            if status == "True" && reason == "Observing" && current =>
+        {
+            match unread(pool) {
+                None => ok(format!("AgentPool {name} is observed, and both clouds can be read")),
+                Some(why) => no(format!("AgentPool {name}: {why}")),
+            }
         }
         (Mode::Observe, Some((_, reason, message))) => no(format!("AgentPool {name}: {reason}: {message}")),
         (Mode::Observe, None) => {
@@ -170,12 +178,41 @@ fn observed(pool: &AgentPool) -> Step {
     }
 }
 
+/// An old look says nothing about agents that came since.
+fn recent(view: &PoolView) -> Step {
+    let age = view.now.duration_since(view.made_at);
+    if age <= STALE {
+        ok("the operator has just looked at it")
+    } else {
+        no(format!("the operator looked at it {} s ago: see why it does not any more", age.as_secs()))
+    }
+}
+
+/// What could not be read looks like nothing: no agents, no VMs.
+fn unread(pool: &AgentPool) -> Option<String> {
+    let (_, reason, message) = pool_condition(pool, "OrganizationReachable")
+        .filter(|(status, _, _)| status != "True")
+        .or_else(|| pool_condition(pool, "Holding").filter(|(status, _, _)| status == "True"))
+        .or_else(|| {
+            let missing = pool_condition(pool, "OrganizationReachable").is_none();
+            missing.then(|| (String::new(), "NotObserved".to_owned(), "nothing was read yet".to_owned()))
+        })?;
+    Some(format!("{reason}: {message}"))
+}
+
 /// The scale set meets the requirements, and nobody else holds it.
 fn usable(binding: &ScaleSetBinding) -> Step {
     let (name, conditions) = (binding.name_any(), binding_conditions(binding));
     let said = |kind: &str| conditions.iter().find(|(found, _)| found == kind).map(|(_, said)| said.clone());
     if let Some((_, reason, message)) = said("Stalled") {
         return no(format!("binding {name}: {reason}: {message}"));
+    }
+    // Beside another manager the requirements are not looked at.
+    if let Some((_, _, message)) = said("Claimed").filter(|(_, reason, _)| reason == "ScaleSetInUse") {
+        return no(format!(
+            "binding {name}: its scale set has another manager ({message}); turn that one off, and wait until its claim \
+             lapses"
+        ));
     }
     for (kind, what) in
         [("ScaleSetReachable", "its scale set cannot be read"), ("RequirementsMet", "requirements")]
@@ -186,14 +223,7 @@ fn usable(binding: &ScaleSetBinding) -> Step {
             None => return no(format!("binding {name} was not looked at yet")),
         }
     }
-    match said("Claimed") {
-        Some((_, reason, message)) if reason == "ScaleSetInUse" => no(format!(
-            "binding {name}: {message}; turn the old manager off, and wait until its claim lapses"
-        )),
-        Some(_) | None => {
-            ok(format!("binding {name}: nobody else manages its scale set, and the requirements are met"))
-        }
-    }
+    ok(format!("binding {name}: nobody else manages its scale set, and the requirements are met"))
 }
 
 /// Which VMs are adopted. One without an agent in the pool may run a job of another pool, and would be replaced after

@@ -129,7 +129,7 @@ pub(crate) async fn reconcile(pool: &AgentPool, ctx: &Context) -> Result<Action,
         now,
     };
     account.keep(ctx);
-    history::keep(ctx, pool, &mut cache.history, clouds.as_ref(), (&seen, &plan), now).await;
+    history::keep(ctx, pool, &mut cache.history, clouds.as_ref(), &seen, now).await;
 
     let pool_id = cache.pool_id.latest().map(|id| i64::from(id.0));
     let (condition, automatic) = automatic.map(|view| (view.condition, view.status)).unzip();

@@ -133,7 +133,10 @@ async fn leave(
     let pool = ctx.stores.pool(&namespace, &binding.spec.pool_ref.name);
     let orphaned = binding.spec.deletion_policy == DeletionPolicy::Orphan
         || pool.as_ref().is_none_or(|pool| {
-            pool.metadata.deletion_timestamp.is_some() && pool.spec.deletion_policy == DeletionPolicy::Orphan
+            // Mode Observe removes nothing, so nothing of it would ever be seen to be empty.
+            super::agent_pool::mode(pool) == Mode::Observe
+                || (pool.metadata.deletion_timestamp.is_some()
+                    && pool.spec.deletion_policy == DeletionPolicy::Orphan)
         });
     // Whoever never held the claim has made nothing, and has nothing to drain.
     let held = binding.status.as_ref().is_some_and(|status| status.claim.is_some())

@@ -69,7 +69,7 @@ pub use protocol::{
     AgentNow, Answer, Call, End, Next, Protocol, RecordCause, RecordChange, Register, SetNow,
 };
 pub use reason::{BindingReason, PoolReason, ScheduleReason};
-pub use records::RecordMemory;
+pub use records::{RecordMemory, is_label};
 pub use snapshot::{
     Agent, AgentId, Blocked, InstanceId, JobRequest, OperationProgress, Orchestration, Power, Provisioning,
     RequestId, SavedMark, ScaleSet, Seen, SetView, Snapshot, Vm, VmFailure, VmFailureKind, VmId, Why,

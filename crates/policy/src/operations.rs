@@ -113,6 +113,8 @@ pub(crate) fn end(memory: &mut Memory, pool: &Pool, seen: &Snapshot, now: Timest
         stays
     });
     memory.step.take_if(|step| ended_steps.contains(&step.started_at));
+    // Growths first: a deletion that failed with one brings back whom its target does not count.
+    failed.sort_by_key(|(_, target, ..)| target.is_none());
     for (binding, target, vms, failure) in failed {
         let grows = target.is_some();
         if let Some(target) = target {

@@ -154,6 +154,13 @@ pub(crate) fn left(pool: &Pool, seen: &Snapshot, memory: &Memory) -> bool {
     seen.agents.latest().into_iter().flatten().any(is_ours)
 }
 
+/// A user capability that is ours to give to agents of named images, in whatever case.
+#[must_use]
+pub fn is_label(name: &str) -> bool {
+    let name = folded(name);
+    name == crate::demand::IMAGE_OVERRIDE || name == crate::demand::IMAGE_VERSION_OVERRIDE
+}
+
 /// How many of them are not ours.
 pub(crate) fn foreign(pool: &Pool, seen: &Snapshot, memory: &Memory, now: Timestamp) -> u32 {
     let others = without_vm(pool, seen, memory, now);

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     cadence::LONGEST_SLEEP,
     instance::after,
-    pool::{Pool, Standby},
+    pool::{Pool, ScaleOut, Standby},
     schedule::{Change, Layers, Level},
     target,
 };
@@ -80,7 +80,13 @@ pub(crate) fn outlook(pool: &Pool, now: Timestamp) -> Outlook {
         let shares = vec![Share::default(); pool.images.len()];
         return Outlook { level, next_change, shares, ahead_of: None, starts_at: None };
     }
-    let leads = pool.images.iter().map(|image| image.lead.clamp(SignedDuration::ZERO, LONGEST_LEAD));
+    // `ElasticPool` grows at its samples only: the last one before a start is due may be a whole interval earlier.
+    let sampled = match pool.scale_out {
+        ScaleOut::ElasticPool { sample_interval, .. } => sample_interval,
+        ScaleOut::Exact { .. } => SignedDuration::ZERO,
+    };
+    let lead = |lead: SignedDuration| if lead.is_zero() { lead } else { lead.saturating_add(sampled) };
+    let leads = pool.images.iter().map(|image| lead(image.lead).clamp(SignedDuration::ZERO, LONGEST_LEAD));
     let leads: Vec<SignedDuration> = leads.collect();
     // No pass sleeps longer, so nothing behind it need be known.
     let horizon = after(after(now, leads.iter().copied().max().unwrap_or_default()), LONGEST_SLEEP);

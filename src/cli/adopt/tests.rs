@@ -35,7 +35,8 @@ fn binding(conditions: &[serde_json::Value]) -> ScaleSetBinding {
 
 #[test]
 fn only_a_pool_that_is_observed_is_taken_over() {
-    let observing = json!([condition("Ready", "True", "Observing", "")]);
+    let reachable = condition("OrganizationReachable", "True", "Reachable", "");
+    let observing = json!([condition("Ready", "True", "Observing", ""), reachable]);
     assert!(observed(&pool("Observe", &observing)).passed);
     assert!(!observed(&pool("Active", &observing)).passed);
     assert!(!observed(&pool("Paused", &observing)).passed);
@@ -43,6 +44,24 @@ fn only_a_pool_that_is_observed_is_taken_over() {
     let refused = json!([condition("Ready", "False", "CredentialsRejected", "replace the token")]);
     let step = observed(&pool("Observe", &refused));
     assert_eq!(step, no("AgentPool build: CredentialsRejected: replace the token"));
+    // What cannot be read is not empty, and a pause by annotation is one.
+    let unread = json!([
+        condition("Ready", "True", "Observing", ""),
+        condition("OrganizationReachable", "False", "Throttled", "429"),
+    ]);
+    assert_eq!(observed(&pool("Observe", &unread)), no("AgentPool build: Throttled: 429"));
+    let held = json!([
+        condition("Ready", "True", "Observing", ""),
+        condition("OrganizationReachable", "True", "Reachable", ""),
+        condition("Holding", "True", "SourceMissing", "scale set of d4: 500"),
+    ]);
+    assert!(!observed(&pool("Observe", &held)).passed);
+    assert!(!observed(&pool("Observe", &json!([condition("Ready", "True", "Observing", "")]))).passed);
+    let paused = json!([
+        condition("Ready", "True", "Paused", ""),
+        condition("OrganizationReachable", "True", "Reachable", ""),
+    ]);
+    assert!(!observed(&pool("Observe", &paused)).passed);
     let mut edited = pool("Observe", &observing);
     edited.metadata.generation = Some(3);
     assert!(!observed(&edited).passed, "the last spec was not looked at yet");
@@ -54,8 +73,9 @@ fn a_scale_set_of_somebody_else_stops_it() {
     let met = condition("RequirementsMet", "True", "Met", "");
     let free = condition("Claimed", "False", "NotWanted", "mode Observe claims nothing");
     assert!(usable(&binding(&[reachable.clone(), met.clone(), free.clone()])).passed);
-    let used = condition("Claimed", "False", "ScaleSetInUse", "already in use by pool linux-old");
-    let step = usable(&binding(&[reachable.clone(), met.clone(), used]));
+    let used = condition("Claimed", "False", "ScaleSetInUse", "tag _AzureDevOpsElasticPool: linux-old");
+    let unknown = condition("RequirementsMet", "Unknown", "NotObserved", "");
+    let step = usable(&binding(&[reachable.clone(), unknown, used]));
     assert!(!step.passed && step.words.contains("linux-old"), "{step:?}");
     let unmet = condition("RequirementsMet", "False", "Unmet", "overprovisioning is on: az vmss update");
     assert!(usable(&binding(&[reachable.clone(), unmet, free.clone()])).words.contains("az vmss update"));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use kube::{ResourceExt, runtime::controller::Action};
 use poolkeeper_api::{AgentPool, DeletionPolicy, FINALIZER};
-use poolkeeper_policy::{Agent, RecordCause, RecordChange};
+use poolkeeper_policy::{Agent, Mode, RecordCause, RecordChange};
 
-use super::{act, convert, observe::Clouds};
+use super::{act, convert, observe::Clouds, validate::mode};
 use crate::{context::Context, kubernetes};
 
 /// Whether the pool is being deleted without looking at any cloud.
@@ -17,6 +17,10 @@ pub(super) fn orphans(pool: &AgentPool) -> bool {
 /// One try to take the pool's placeholders away, for which nothing waits: a pool that is orphaned leaves everything else
 /// as it is.
 pub(super) async fn orphan(ctx: &Context, pool: &AgentPool) -> Result<Action, kube::Error> {
+    // Mode Observe has made none: those of this name are another operator's.
+    if mode(pool) == Mode::Observe {
+        return release(ctx, pool).await;
+    }
     if tokio::time::timeout(kubernetes::PATIENCE, forget_placeholders(ctx, pool)).await.is_err() {
         tracing::warn!(pool = pool.name_any(), "its placeholder agents were not deleted in time, and stay");
     }

@@ -3,14 +3,13 @@
 //! Losing it costs a forecast, never an agent: until it is there again, schedule and constant hold.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Resource as _, ResourceExt};
 use poolkeeper_api::{
     AgentPool,
     agent_pool::{AutomaticHistory, HistoryDay},
     standby_schedule::{Automatic, AutomaticStrategy, Preference},
 };
-use poolkeeper_policy::{self as policy, Forecast, History, Plan, PoolReason, Session, Snapshot, Truth};
+use poolkeeper_policy::{self as policy, Forecast, History, PoolReason, Session, Snapshot, Truth};
 
 use super::{count, observe::Clouds};
 use crate::{
@@ -44,12 +43,10 @@ pub(crate) struct HistoryCache {
 #[derive(Debug)]
 struct Kept {
     history: History,
-    /// As it was last read or written.
-    present: Option<ConfigMap>,
     written_at: Option<Timestamp>,
     unsaved: bool,
-    /// Finished requests have filled what was missing.
-    filled: bool,
+    /// When finished requests have last filled what was missing, or could not.
+    filled_at: Option<Timestamp>,
     /// What was there before could not be read.
     set_aside: bool,
     forecast: Option<(Wanted, Timestamp, Forecast)>,
@@ -90,17 +87,16 @@ pub(super) async fn load(
     }
     match read(ctx, pool).await {
         Ok(kept) => *cache = HistoryCache { kept: Some(kept), trouble: None },
-        Err(error) => complain(pool, cache, "read", &error, now),
+        Err(error) => complain(pool, &mut cache.trouble, "read", &error, now),
     }
 }
 
 async fn read(ctx: &Context, pool: &AgentPool) -> Result<Kept, OwnedMapError> {
     let mut kept = Kept {
         history: History::default(),
-        present: None,
         written_at: None,
         unsaved: false,
-        filled: false,
+        filled_at: None,
         set_aside: false,
         forecast: None,
     };
@@ -137,7 +133,6 @@ async fn read(ctx: &Context, pool: &AgentPool) -> Result<Kept, OwnedMapError> {
             (kept.set_aside, kept.unsaved) = (true, true);
         }
     }
-    kept.present = Some(present);
     Ok(kept)
 }
 
@@ -170,22 +165,29 @@ pub(super) fn view(
     let forecast = kept.forecast(wanted, now);
     let (days, samples) = (kept.history.days_seen(now), kept.history.samples());
     let sufficient = forecast.is_sufficient();
+    let trouble = cache.trouble.as_ref().map(|(why, _)| format!("; {why}")).unwrap_or_default();
     let plural = if days == 1 { "day" } else { "days" };
     let condition = match (sufficient, kept.set_aside) {
-        (true, _) => {
-            condition(Truth::True, PoolReason::EnoughHistory, format!("{days} {plural}{}", by(automatic)))
-        }
+        (true, _) => condition(
+            Truth::True,
+            PoolReason::EnoughHistory,
+            format!("{days} {plural}{}{trouble}", by(automatic)),
+        ),
         (false, true) => condition(
             Truth::False,
             PoolReason::HistoryUnreadable,
             format!(
-                "what was learned was set aside and is built anew, {days} {plural} so far: schedule and constant hold"
+                "what was learned was set aside and is built anew, {days} {plural} so far: schedule and constant \
+                 hold{trouble}"
             ),
         ),
         (false, false) => condition(
             Truth::False,
             PoolReason::Learning,
-            format!("{days} {plural} of at least {}: schedule and constant hold", policy::ENOUGH_DAYS),
+            format!(
+                "{days} {plural} of at least {}: schedule and constant hold{trouble}",
+                policy::ENOUGH_DAYS
+            ),
         ),
     };
     let status = AutomaticHistory {
@@ -256,7 +258,7 @@ impl Kept {
             self.unsaved = true;
             self.forecast = None;
         }
-        self.filled = true;
+        self.filled_at = Some(now);
     }
 }
 
@@ -266,46 +268,49 @@ pub(super) async fn keep(
     pool: &AgentPool,
     cache: &mut HistoryCache,
     clouds: Option<&Clouds>,
-    (seen, plan): (&Snapshot, &Plan),
+    seen: &Snapshot,
     now: Timestamp,
 ) {
     let Some(kept) = &mut cache.kept else { return };
-    // What was not read in this pass is no sample.
-    if seen.jobs.fresh_at() == Some(now) && seen.agents.fresh_at() == Some(now) {
-        kept.history.record(now, plan.jobs.queued.saturating_add(plan.jobs.running));
+    // What was not read in this pass is no sample. Whoever counts agents instead sees none where no VM was listed.
+    if let (Some(jobs), true) = (seen.jobs.latest(), seen.jobs.fresh_at() == Some(now)) {
+        let sessions = jobs.iter().filter(|job| !job.maintenance).count();
+        kept.history.record(now, u32::try_from(sessions).unwrap_or(u32::MAX));
         kept.unsaved = true;
     }
     let waits = cache.trouble.as_ref().is_some_and(|(_, until)| now < *until);
     if waits || pool.metadata.deletion_timestamp.is_some() {
         return;
     }
-    if let Some(clouds) = clouds.filter(|_| !kept.filled) {
+    let due = |last: Option<Timestamp>| last.is_none_or(|last| now.duration_since(last) >= PACE);
+    if let Some(clouds) = clouds
+        && due(kept.filled_at)
+        && !kept.history.gaps(now).is_empty()
+    {
         match clouds.organization.finished_job_requests(clouds.pool, FINISHED).await {
             Ok(answer) => kept.fill(&answer.value, now),
-            Err(error) if error.is_kept_back() => {}
+            Err(error) if error.is_kept_back() => return,
             Err(error) => {
-                complain(pool, cache, "filled from finished jobs", &error, now);
-                return;
+                // What was sampled is written all the same; the next hour tries again.
+                kept.filled_at = Some(now);
+                complain(pool, &mut cache.trouble, "filled from finished jobs", &error, now);
             }
         }
     }
-    let due = kept.written_at.is_none_or(|written| now.duration_since(written) >= PACE);
-    if kept.unsaved && kept.filled && due {
-        match write(ctx, pool, kept).await {
+    let Some(kept) = &mut cache.kept else { return };
+    if kept.unsaved && due(kept.written_at) && (kept.filled_at.is_some() || clouds.is_none()) {
+        match write(ctx, pool, &kept.history).await {
             Ok(()) => {
                 (kept.unsaved, kept.written_at) = (false, Some(now));
-                cache.trouble = None;
+                cache.trouble = cache.trouble.take().filter(|(_, until)| now < *until);
             }
-            Err(error) => {
-                // It may have been changed or deleted by a person.
-                kept.present = reread(ctx, pool).await;
-                complain(pool, cache, "written", &error, now);
-            }
+            Err(error) => complain(pool, &mut cache.trouble, "written", &error, now),
         }
     }
 }
 
-async fn write(ctx: &Context, pool: &AgentPool, kept: &mut Kept) -> Result<(), OwnedMapError> {
+/// What is there is read right before: a person may have deleted or replaced it.
+async fn write(ctx: &Context, pool: &AgentPool, history: &History) -> Result<(), OwnedMapError> {
     let Some(owner) = pool.owner_ref(&()) else { return Ok(()) };
     let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
     let map = OwnedMap {
@@ -315,26 +320,21 @@ async fn write(ctx: &Context, pool: &AgentPool, kept: &mut Kept) -> Result<(), O
         owner: &owner,
         field: FIELD,
     };
-    let text = kept.history.encode();
-    let written = map.write(&ctx.kube, &ctx.metrics, kept.present.as_ref(), &text).await?;
-    kept.present = Some(written);
+    let present = map.read(&ctx.kube).await?;
+    map.write(&ctx.kube, &ctx.metrics, present.as_ref(), &history.encode()).await?;
     Ok(())
-}
-
-async fn reread(ctx: &Context, pool: &AgentPool) -> Option<ConfigMap> {
-    read(ctx, pool).await.ok().and_then(|kept| kept.present)
 }
 
 /// Logged once, told in the condition, tried again.
 fn complain(
     pool: &AgentPool,
-    cache: &mut HistoryCache,
+    trouble: &mut Option<(String, Timestamp)>,
     what: &'static str,
     error: &dyn std::error::Error,
     now: Timestamp,
 ) {
     let words = format!("it cannot be {what}: {}", crate::chain(error));
-    if cache.trouble.as_ref().is_none_or(|(before, _)| *before != words) {
+    if trouble.as_ref().is_none_or(|(before, _)| *before != words) {
         let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
         tracing::warn!(
             namespace,
@@ -343,5 +343,5 @@ fn complain(
             "the history of a pool is in trouble; it is tried again"
         );
     }
-    cache.trouble = Some((words, now.checked_add(RETRY).unwrap_or(now)));
+    *trouble = Some((words, now.checked_add(RETRY).unwrap_or(now)));
 }

@@ -340,16 +340,16 @@ async fn gone(
 
 /// What the binding's own controller says of it.
 fn blocked(binding: &ScaleSetBinding, mode: Mode) -> Option<Blocked> {
-    // Nothing is claimed and nothing is written: reading is enough, beside whoever manages the scale set.
-    if mode == Mode::Observe {
-        return None;
-    }
     let status = binding.status.as_ref();
     let condition = |kind: &str| {
         status.and_then(|status| status.conditions.iter().find(|condition| condition.type_ == kind))
     };
     if let Some(stalled) = condition("Stalled").filter(|stalled| stalled.status == "True") {
         return Some(Blocked { message: stalled.message.clone(), pending: false });
+    }
+    // Nothing is claimed and nothing is written: reading is enough, beside whoever manages the scale set.
+    if mode == Mode::Observe {
+        return None;
     }
     let claimed = condition("Claimed").is_some_and(|claimed| claimed.status == "True");
     let pending = || Blocked { message: "its scale set is not claimed yet".to_owned(), pending: true };

@@ -1,20 +1,25 @@
 //! Why no agent stood by for a job that has to wait for a start (Managed DevOps Pools, scaling: delays).
 
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
 use super::{
     Facts,
     time::{at, count, length},
 };
 use crate::{
     demand::{AGENT_VERSION, Demand, IMAGE_OVERRIDE, IMAGE_VERSION_OVERRIDE},
-    instance::{Instance, State, after},
+    instance::{State, after},
+    pool::BindingName,
     schedule::Source,
     snapshot::JobRequest,
     start_times::StartTimes,
 };
 
 /// The causes that hold, as the end of a sentence; begins with `; ` unless it is empty.
-pub(super) fn of(facts: &Facts<'_>, job: &JobRequest, image: usize) -> String {
-    let causes = [standby(facts, job, image), agent_version(job), slow(facts, image)];
+pub(super) fn of(facts: &Facts<'_>, job: &JobRequest, image: usize, slow: Option<&String>) -> String {
+    let causes = [standby(facts, job, image), agent_version(job), slow.cloned()];
     causes.into_iter().flatten().map(|cause| format!("; {cause}")).collect()
 }
 
@@ -61,21 +66,30 @@ fn agent_version(job: &JobRequest) -> Option<String> {
     })
 }
 
-/// Something starts slower than 95 of 100 starts did.
-fn slow(facts: &Facts<'_>, image: usize) -> Option<String> {
+/// Of each image, something that starts slower than 95 of 100 starts did. Found once, not for every job.
+pub(super) fn slow(facts: &Facts<'_>) -> Vec<Option<String>> {
     let Facts { pool, plan, now, .. } = *facts;
-    let late = |instance: &Instance| {
-        let serves = pool.bindings.iter().any(|other| other.name == instance.binding && other.image == image);
-        let starts = serves && matches!(instance.state, State::Creating | State::Starting);
-        let usual = plan.memory.start_times.get(&instance.binding).and_then(StartTimes::measured)?.p95;
-        let born = instance.born.filter(|born| starts && after(*born, usual) < now)?;
-        let name = &instance.computer_name;
-        Some(format!(
-            "{name} starts for {}, and 95 of 100 take at most {}: a proxy, a virtual network or a firewall may slow it \
-             down",
-            length(now.duration_since(born)),
-            length(usual)
-        ))
-    };
-    plan.instances.iter().find_map(late)
+    let usual: BTreeMap<&BindingName, (usize, SignedDuration)> = pool
+        .bindings
+        .iter()
+        .filter_map(|binding| {
+            let measured = plan.memory.start_times.get(&binding.name).and_then(StartTimes::measured)?;
+            Some((&binding.name, (binding.image, measured.p95)))
+        })
+        .collect();
+    let mut slow = vec![None; pool.images.len()];
+    for instance in plan.instances.iter().filter(|it| matches!(it.state, State::Creating | State::Starting)) {
+        let Some((image, usual)) = usual.get(&instance.binding) else { continue };
+        let (Some(slow), Some(born)) = (slow.get_mut(*image), instance.born) else { continue };
+        if slow.is_none() && after(born, *usual) < now {
+            *slow = Some(format!(
+                "{} starts for {}, and 95 of 100 take at most {}: a proxy, a virtual network or a firewall may slow it \
+                 down",
+                instance.computer_name,
+                length(now.duration_since(born)),
+                length(*usual)
+            ));
+        }
+    }
+    slow
 }

@@ -31,6 +31,8 @@ struct Queue<'a> {
     images: BTreeMap<&'a BindingName, usize>,
     /// Jobs of each image that have been explained as waiting.
     before: BTreeMap<usize, u32>,
+    /// Of each image, something that starts slowly.
+    slow: Vec<Option<String>>,
     /// How many more may run at once, if that is limited.
     parallel: Option<usize>,
 }
@@ -56,6 +58,7 @@ impl<'a> Queue<'a> {
                 .collect(),
             images: facts.pool.bindings.iter().map(|binding| (&binding.name, binding.image)).collect(),
             before: BTreeMap::new(),
+            slow: causes::slow(facts),
             parallel: most.map(|most| most.saturating_sub(running)),
             taken,
         }
@@ -149,7 +152,8 @@ impl<'a> Queue<'a> {
         let place = place - figures.idle;
         let coming = figures.coming.saturating_sub(figures.maintained);
         if place < coming {
-            return self.comes(image, coming) + &causes::of(self.facts, job, image);
+            return self.comes(image, coming)
+                + &causes::of(self.facts, job, image, self.slow.get(image).and_then(Option::as_ref));
         }
         let grown: u32 = plan
             .actions
@@ -164,7 +168,10 @@ impl<'a> Queue<'a> {
             })
             .fold(0, u32::saturating_add);
         if place - coming < grown {
-            return format!("waits: a VM is created for it now{}", causes::of(self.facts, job, image));
+            return format!(
+                "waits: a VM is created for it now{}",
+                causes::of(self.facts, job, image, self.slow.get(image).and_then(Option::as_ref))
+            );
         }
         self.limited(image)
     }

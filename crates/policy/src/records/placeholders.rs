@@ -217,7 +217,7 @@ fn of_image(agent: &Agent, name: &str, value: &str) -> bool {
 
 /// What we give to agents of named images ourselves.
 fn is_label(name: &str) -> bool {
-    name == demand::IMAGE_OVERRIDE || name == IMAGE_VERSION_OVERRIDE
+    super::is_label(name)
 }
 
 /// Something is missing of what the placeholder shall offer, or has another value; more than that does no harm, unless
@@ -226,7 +226,10 @@ fn lacks(found: &Agent, image: &Image, register: &Register) -> bool {
     let retracted = !image.name.is_empty()
         && found.capabilities.contains_key(IMAGE_VERSION_OVERRIDE)
         && !image.capabilities.contains_key(IMAGE_VERSION_OVERRIDE);
-    let missing =
-        |(name, value): (&String, &String)| found.capabilities.get(&name.to_lowercase()) != Some(value);
+    // What the agent says of itself is given once, with the record: Azure DevOps lets nobody change it.
+    let missing = |(name, value): (&String, &String)| {
+        let name = name.to_lowercase();
+        !name.starts_with("agent.") && found.capabilities.get(&name) != Some(value)
+    };
     retracted || register.capabilities.iter().any(missing)
 }

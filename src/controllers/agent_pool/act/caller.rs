@@ -150,8 +150,16 @@ impl<'a> Caller<'a> {
                 organization.set_user_capabilities(pool, id(agent), &user).await?;
                 Answer::Done
             }
-            Call::Label(agent, capabilities) => {
-                organization.set_user_capabilities(pool, id(agent), &capabilities).await?;
+            Call::Label(agent, label) => {
+                // The call replaces all: what its own script has put there since the last list stays.
+                if let Some(now) = organization.agent(pool, id(agent)).await?.value {
+                    let mut all = now.user_capabilities;
+                    for (name, value) in label.iter().filter(|(name, _)| poolkeeper_policy::is_label(name)) {
+                        all.retain(|other, _| !other.eq_ignore_ascii_case(name));
+                        all.insert(name.clone(), value.clone());
+                    }
+                    organization.set_user_capabilities(pool, id(agent), &all).await?;
+                }
                 Answer::Done
             }
             Call::ReadSet
