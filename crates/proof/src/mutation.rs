@@ -174,7 +174,8 @@ fn missing_list() -> Result<(), String> {
     stage.blind.instances = true;
     operator.pool.deletion = Some(DeletionPolicy::Drain);
     operator.respecify(stage.world.now());
-    run(&mut stage, &mut operator, SignedDuration::from_mins(30));
+    // Longer than the hour for which a drain waits for the records of VMs that seem to have gone.
+    run(&mut stage, &mut operator, SignedDuration::from_mins(90));
     if operator.drained {
         stage.judge.close(&stage.world, &operator.view, stage.raised_by_others);
         stage.judge.check()?;
